@@ -2,7 +2,9 @@
  * Chooses the ids of one answer: the sampler, the grammar it is held to, and the log probabilities
  * that were asked for. Works on ids; knows nothing of text.
  */
+import { basename } from "node:path";
 import { RequestError } from "../base/errors.ts";
+import type { GgufPart } from "../gguf/types.ts";
 import {
   buildTokenTrie,
   type Grammar,
@@ -153,14 +155,32 @@ function preludeFilter(
   return new PreludeFilter(newMatcher, answer, { ...counts, endIds, vocabSize, never });
 }
 
-/** Why no id can be chosen where scores are not numbers; mix: what counts of adapters, or "". */
-export function noLogits(position: number, mix: string): RequestError {
+/**
+ * Why no id can be chosen where scores are not numbers. mix: what counts of adapters, or "";
+ * parts: the model's files, and those that change it.
+ */
+export function noLogits(
+  position: number,
+  mix: string,
+  { parts }: { readonly parts: readonly GgufPart[] },
+): RequestError {
+  const names = new Set(parts.flatMap(({ path, use }) => use === undefined ? [] : basename(path)));
+  const changed = [...names].map((name) => JSON.stringify(name)).join(", ");
   if (mix !== "") {
     return new RequestError(
       `Cannot choose token ${position}: its logits are not numbers, with ${mix} times the ` +
         "model's adapters: ask for less of them (lora), or for the model without; where that " +
-        "does not help, weights of the model are damaged",
+        `does not help, ${changed && `${changed} changes too much, or `}weights of the model are ` +
+        "damaged",
       { status: 400, code: "invalid_value", param: "lora" },
+    );
+  }
+  if (changed !== "") {
+    return new RequestError(
+      `Cannot choose token ${position}: its logits are not numbers, with ${changed}: load the ` +
+        "model with a smaller scale of that (--lora, --control-vector), or without; where that " +
+        "does not help, weights of the model are damaged",
+      { status: 500, code: "model_damaged" },
     );
   }
   return new RequestError(

@@ -49,13 +49,13 @@ export class FillLeader {
 
   /** As `Leader.begin`; what such a model cannot do was refused at the door. */
   begin(request: EngineRequest, slot: number, end: SequenceEnd): void {
-    const { plan: { contextLength }, control } = this.#runner;
+    const { plan: { contextLength }, control, setup: { parts } } = this.#runner;
     const { ids } = request;
     check(ids.length > 0 && ids.length < contextLength, "the prompt fits");
     check(!this.#all().some((other) => other.slot === slot), "a slot that is free");
     const outputIds = control.outputIds(slot);
     const of = { slot, contextLength, outputIds, end, fill: this.#fill, steps: this.#steps };
-    this.#waiting.push(new Filling(request, of));
+    this.#waiting.push(new Filling(request, { ...of, parts }));
   }
 
   /** Runs one step of the request whose turn it is. */

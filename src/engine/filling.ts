@@ -4,6 +4,7 @@
  * places that the model is surest of (Nie et al. 2025, "Large Language Diffusion Models"). Ids come
  * out as soon as all before them are there; what is filled in stays.
  */
+import type { GgufPart } from "../gguf/types.ts";
 import type { FinishReason, Timings } from "../llm/types.ts";
 import { FILL_BLOCK_MAX, type FillConfig } from "../model/fill_types.ts";
 import { certaintyOf } from "./certainty.ts";
@@ -24,6 +25,7 @@ export class Filling {
   /** Prompt and answer. */
   readonly ids: Int32Array;
   readonly #fill: FillConfig;
+  readonly #parts: readonly GgufPart[];
   readonly #settings: FillSettings;
   readonly #endIds: ReadonlySet<number>;
   readonly #outputIds: Int32Array;
@@ -54,6 +56,8 @@ export class Filling {
       readonly end: SequenceEnd;
       readonly fill: FillConfig;
       readonly steps: StepRunner;
+      /** The model's files, and those that change it. */
+      readonly parts: readonly GgufPart[];
     },
   ) {
     const { ids, maxTokens, sampling, endIds, priority = 0, fill = FILL_DEFAULTS } = request;
@@ -61,6 +65,7 @@ export class Filling {
     this.end = of.end;
     this.priority = priority;
     this.#fill = of.fill;
+    this.#parts = of.parts;
     this.#settings = fill;
     this.#outputIds = of.outputIds;
     this.#endIds = new Set(endIds);
@@ -167,7 +172,9 @@ export class Filling {
     scores[this.#fill.maskId] = -Infinity;
     const id = this.#sampler.sample();
     // Of scores that are no numbers the mask's is the only one.
-    if (id === this.#fill.maskId || Number.isNaN(scores[id])) throw noLogits(place, "");
+    if (id === this.#fill.maskId || Number.isNaN(scores[id])) {
+      throw noLogits(place, "", { parts: this.#parts });
+    }
     this.#chosen[index] = id;
     const { order } = this.#settings;
     this.#certainty[index] = order === "random"

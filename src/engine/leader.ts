@@ -355,7 +355,7 @@ export class Leader {
 
   /** The logits of the sequence's last id are on the board; false: it has come to its end. */
   #choose(sequence: Sequence): boolean {
-    const { slot, chooser, maxTokens, known, mix } = sequence;
+    const { slot, chooser, maxTokens, known, mix } = sequence, { setup } = this.#runner;
     let finished: FinishReason | null = chooser.isFinished
       ? "stop"
       : maxTokens === 0
@@ -364,7 +364,7 @@ export class Leader {
     try {
       if (finished === null) {
         const id = chooser.sample();
-        if (Number.isNaN(this.#steps.board.scores[id])) throw noLogits(known, mix);
+        if (Number.isNaN(this.#steps.board.scores[id])) throw noLogits(known, mix, setup);
         finished = sequence.accept(id);
         this.#runner.control.setOutputCount(slot, sequence.answered);
       }

@@ -256,7 +256,7 @@ export class RankRunner {
 
   /**
    * The residual stream of the step that has ended behind the model's last norm, all its tokens,
-   * [n, embeddingStride]: a view that the next step overwrites.
+   * [n, strides.embedding]: a view that the next step overwrites.
    * @throws {RequestError} 501 where it lies on a GPU that the thread cannot wait for.
    */
   finalRows(): Float32Array {
@@ -267,7 +267,7 @@ export class RankRunner {
     );
   }
 
-  /** Rows of the step that has ended, as guesses read them, [n, embeddingStride]: a view. */
+  /** Rows of the step that has ended, as guesses read them, [n, strides.embedding]: a view. */
   lastRows(): Float32Array {
     check(this.#walked.lastRows !== undefined, "threads guess");
     return this.#walked.lastRows();

@@ -380,12 +380,12 @@ export class Rank implements RankSteps<Layer> {
     return true;
   }
 
-  /** norm(residual) of all tokens of the step that has ended, [n, embeddingStride]: a view. */
+  /** norm(residual) of all tokens of the step that has ended, [n, strides.embedding]: a view. */
   finalRows(): Float32Array {
     return this.#vocabulary.finalRows();
   }
 
-  /** Rows of the step that has ended, as guesses read them, [n, embeddingStride]: a view. */
+  /** Rows of the step that has ended, as guesses read them, [n, strides.embedding]: a view. */
   lastRows(): Float32Array {
     if (this.#state.config.guess?.readsNormed) return this.#vocabulary.finalRows();
     const { plan: { outputArena }, views } = this.#state;

@@ -6,6 +6,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { existsSync } from "node:fs";
+import { LineJournal } from "../../src/base/line_journal.ts";
 import { sourceFingerprint } from "../../src/bundle/mod.ts";
 import { begunSums, subjectOf } from "../../src/cli/imatrix/begun_sums.ts";
 import { getNumber, getString, getStrings, openGguf } from "../../src/gguf/mod.ts";
@@ -172,6 +173,34 @@ Deno.test("imatrix goes on with what an interrupted run of the same left", () =>
     const other = await run(["--process-output"]);
     assertEquals(other.code, 2);
     assertStringIncludes(other.stderr, "it is of another model, text or setting");
+  }));
+
+Deno.test("imatrix refuses an OUT that another run writes, and leaves that alone", () =>
+  withTinyModel(async (path, folder) => {
+    const out = `${folder}/imatrix.gguf`, part = `${out}.part`;
+    const run = () =>
+      runCli(["imatrix", path, "--file", "-", "-o", out, "--ctx", `${CTX}`], { stdin: TEXT });
+    await Deno.writeTextFile(out, "done before");
+    await Deno.writeTextFile(part, "begun by the other run");
+    const other = LineJournal.open(`${part}.journal`);
+    assert(other !== null);
+    try {
+      const { code, stdout, stderr } = await run();
+      assertEquals([code, stdout], [1, ""], stderr);
+      assertStringIncludes(stderr, "another program is writing it");
+      assertStringIncludes(stderr, out);
+      assertEquals(await Deno.readTextFile(out), "done before");
+      assertEquals(await Deno.readTextFile(part), "begun by the other run");
+    } finally {
+      other.close();
+    }
+    // A journal that nobody holds was left by a run that was killed.
+    await Deno.remove(part);
+    assert(existsSync(`${part}.journal`));
+    const { code, stderr } = await run();
+    assertEquals(code, 0, stderr);
+    assert(openImportance(out).sums.size > 0);
+    assert(!existsSync(`${part}.journal`));
   }));
 
 Deno.test("imatrix refuses what it cannot measure, without a stack", () =>

@@ -129,11 +129,15 @@ Deno.test("Prometheus' rules and Grafana's board name metrics that the server sh
     ...board.panels.flatMap((panel: Loose) => panel.targets.map((target: Loose) => target.expr)),
   ];
   assert(queries.length > 15);
+  assert(board.panels.length > 5);
+  let count = 0;
   for (const query of queries) {
     for (const [name] of query.matchAll(/ganglion[\w:]+/g)) {
       const family = name.replace(/_bucket$/, "");
       assert(names.has(family) || recorded.has(name), `${name} in ${query}`);
+      count++;
     }
   }
+  assert(count >= queries.length, `${count} metrics in ${queries.length} queries`);
   assertEquals(new Set(board.panels.map((panel: Loose) => panel.id)).size, board.panels.length);
 });

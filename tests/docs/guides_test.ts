@@ -53,11 +53,14 @@ Deno.test("commands that are not run have a reason that is known", () => {
 });
 
 Deno.test("commands within sentences have verbs that there are", () => {
+  let count = 0;
   for (const document of listDocuments()) {
     for (const [command, verb] of read(document).matchAll(/`ganglion ([a-z]+)/g)) {
       assert(exists(`${ROOT}/src/cli/verbs/${verb}.ts`), `${document}: ${command}`);
+      count++;
     }
   }
+  assert(count > 10, `${count} commands were looked at`);
 });
 
 /** Flags of programs that are not this one's. */
@@ -69,30 +72,39 @@ Deno.test("flags in documents are there", () => {
   const flagsOf = (text: string) =>
     [...text.matchAll(/(?<![\w-])--[a-z][a-z\d-]+/g)].map(([flag]) => flag);
   const known = new Set([...sources.flatMap(flagsOf), ...OTHERS_FLAGS]);
+  let count = 0;
   for (const document of listDocuments()) {
-    const unknown = flagsOf(read(document)).filter((flag) => !known.has(flag));
-    assertEquals(unknown, [], document);
+    const flags = flagsOf(read(document));
+    count += flags.length;
+    assertEquals(flags.filter((flag) => !known.has(flag)), [], document);
   }
+  assert(count > 100, `${count} flags were looked at`);
 });
 
 Deno.test("links between documents lead to files", () => {
+  let count = 0;
   for (const document of [...listDocuments(), ...listInternals()]) {
     for (const link of fileLinks(read(document))) {
       const path = join(ROOT, dirname(document), link);
       assert(exists(path), `${document} links to ${link}, which is not there`);
+      count++;
     }
   }
+  assert(count > 50, `${count} links were looked at`);
 });
 
 Deno.test("files that ARCHITECTURE.md and what it links to name are there", () => {
   const folders = ["src", "wasm", "gpu", "workers", "tests", "packaging", "docs/make"];
   const files = folders.flatMap(filesBelow).concat("mod.ts");
+  let count = 0;
   for (const document of listInternals()) {
     const text = read(document);
     const named = [...text.matchAll(/`([\w./-]+\.(?:ts|tsx|wgsl))`/g)].map(([, name]) => name);
     const missing = named.filter((name) => !files.some((path) => `/${path}`.endsWith(`/${name}`)));
     assertEquals(missing, [], document);
+    count += named.length;
   }
+  assert(count > 50, `${count} names were looked at`);
   const linked = fileLinks(read("ARCHITECTURE.md"));
   assertEquals(listInternals().slice(2).filter((path) => !linked.includes(path)), []);
 });
@@ -126,12 +138,42 @@ Deno.test("docs/clients.md names the words of JSON Schema that hold, and such th
 Deno.test("CHANGELOG.md says nothing twice, NOTES.md has each section once", () => {
   const entries = read("CHANGELOG.md").split("\n").filter((line) => line.length > 60);
   assertEquals(twice(entries.map((line) => line.slice(0, 60))), []);
-  assertEquals(twice(read("NOTES.md").match(/^## .*$/gm) ?? []), []);
+  const notes = read("NOTES.md");
+  assertEquals(twice(notes.match(/^## .*$/gm) ?? []), []);
+  assertEquals(twice(indexOf(notes).map(({ subject }) => subject)), []);
 });
+
+Deno.test("NOTES.md's index names sections that there are", () => {
+  const notes = read("NOTES.md");
+  const rows = indexOf(notes);
+  assert(rows.length > 10, `the index has ${rows.length} rows`);
+  const headings = notes.match(/^#{2,} .*$/gm) ?? [];
+  const isThere = (name: string) => headings.some((heading) => heading.includes(name));
+  for (const { subject, sections } of rows) {
+    assert(sections.length > 0, `${subject} names sections`);
+    assertEquals(sections.filter((name) => !isThere(name)), [], subject);
+  }
+});
+
+/** Rows of "Where to look": what about, and parts of the titles of sections to read. */
+function indexOf(notes: string): { subject: string; sections: string[] }[] {
+  const [, index = ""] = /^## Where to look\n([^]*?)^## /m.exec(notes) ?? [];
+  return [...index.matchAll(/^\| (.+) \| (.+) \|$/gm)].slice(1)
+    .map(([, subject, names]) => ({ subject, sections: names.split(" · ") }));
+}
 
 function twice(lines: readonly string[]): string[] {
   return lines.filter((line, at) => lines.indexOf(line) < at);
 }
+
+Deno.test("messages in docs/troubleshooting.md are the program's", () => {
+  const sources = [...sourcesBelow("src"), ...sourcesBelow("packaging")].map(read).join("\n");
+  const messages = [...read("docs/troubleshooting.md").matchAll(/`(Cannot [^`]*|it[s ][^`]*)`/g)]
+    // What differs from one to the next is not in a source.
+    .map(([, said]) => said.split(/…|127\.| N /)[0].trim());
+  assert(messages.length > 8, `${messages.length} messages`);
+  assertEquals(messages.filter((said) => !sources.includes(said)), []);
+});
 
 Deno.test("docs/README.md lists every guide", () => {
   const listed = fileLinks(read("docs/README.md")).map((link) => `docs/${link}`);

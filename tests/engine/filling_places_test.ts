@@ -1,9 +1,10 @@
 /** A request of a model that fills in, step by step, with logits that are no model's. */
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";
 import { Filling } from "../../src/engine/filling.ts";
 import type { FillOrder } from "../../src/engine/fill_settings.ts";
 import type { StepRunner } from "../../src/engine/step_runner.ts";
+import type { GgufPart } from "../../src/gguf/types.ts";
 import { createScoreBoard } from "../support/score_board.ts";
 
 const VOCAB = 8, MASK = 7, END = 6;
@@ -21,7 +22,10 @@ interface Asked {
 /** Logits of a row of the text; left out: of all ids alike. */
 type Rows = (row: number) => readonly number[] | undefined;
 
-function begin({ answer, isShifted = false, order = "confidence", logitBias, ...fill }: Asked) {
+function begin(
+  { answer, isShifted = false, order = "confidence", logitBias, ...fill }: Asked,
+  parts: readonly GgufPart[] = [],
+) {
   const board = createScoreBoard(VOCAB);
   const outputIds = new Int32Array(32);
   const sampling = { temperature: 0, logitBias };
@@ -30,7 +34,7 @@ function begin({ answer, isShifted = false, order = "confidence", logitBias, ...
   const filling = new Filling({ ...request, fill: { ...fill, order } }, {
     ...{ slot: 0, contextLength: 32, outputIds, fill: { maskId: MASK, isShifted } },
     end: { done: () => {}, failed: () => {} },
-    steps: steps as unknown as StepRunner,
+    ...{ steps: steps as unknown as StepRunner, parts },
   });
   const asked: number[][] = [];
   const step = (rows: Rows = () => undefined) => {
@@ -120,4 +124,14 @@ Deno.test("Filling tells how long the step that reads the prompt took, and each 
   } finally {
     performance.now = now;
   }
+});
+
+Deno.test("Filling names what changes the model where logits are not numbers", () => {
+  const parts = [
+    { path: "/models/own.gguf", sizeBytes: 1 },
+    { path: "/models/calm.gguf", sizeBytes: 1, use: "control vector, 9 times" },
+  ];
+  const { step } = begin({ answer: 2, blockTokens: 2, stepTokens: 1 }, parts);
+  const error = assertThrows(() => step(() => new Array(VOCAB).fill(NaN)), RequestError);
+  assertStringIncludes(error.message, 'with "calm.gguf": load the model with a smaller scale');
 });

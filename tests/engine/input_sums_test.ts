@@ -126,6 +126,7 @@ for (const architecture of FAMILIES) {
       const exact = expected(path);
       const alone = await measured(path, { threads: 1, chunkTokens: 5 });
       const names = [...alone.keys()];
+      assert(names.length > 5, `${names.length} matrices`);
       assertEquals(names.filter((name) => !exact.has(name) && !RANKS_ALONE.test(name)), []);
       assertEquals([...exact.keys()].filter((name) => !alone.has(name)), []);
       const [pattern, factor] = architecture in MANY_TIMES

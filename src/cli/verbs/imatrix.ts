@@ -5,14 +5,16 @@
  *
  * The text is cut as llama.cpp's tool cuts it: ids in windows, each a text of its own, whose first
  * id becomes BOS where the model adds one; a last window that is not full is left out. What is done
- * is kept in OUT.part, and a run that was interrupted goes on from there.
+ * is kept in OUT.part, and a run that was interrupted goes on from there. OUT.part.journal is held
+ * meanwhile: a second run with the same OUT is refused.
  */
 import type { Command } from "commander";
 import { rmSync } from "node:fs";
 import { basename } from "node:path";
 import { UsageError } from "../../base/errors.ts";
+import { LineJournal } from "../../base/line_journal.ts";
 import { formatBytes } from "../../base/units.ts";
-import { checkWritable } from "../../base/write_errors.ts";
+import { checkWritable, explainWriteError } from "../../base/write_errors.ts";
 import { sourceFingerprint } from "../../bundle/mod.ts";
 import { checkOutput } from "../../gguf/mod.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
@@ -78,7 +80,7 @@ async function imatrix(path: string | undefined, options: Options): Promise<void
   const text = readTextFile(name);
   const file = openForUse(modelPath, adaptersOf(options));
   const read = { parts: [...file.file.parts, ...name === "-" ? [] : [{ path: name }]] };
-  for (const written of [out, partOf(out)]) checkOutput(written, read);
+  for (const written of [out, partOf(out), journalOf(out)]) checkOutput(written, read);
   if (file.packed !== null) {
     throw new UsageError(
       `Cannot measure "${basename(modelPath)}": its neurons may be on disk: name the .gguf file ` +
@@ -86,6 +88,7 @@ async function imatrix(path: string | undefined, options: Options): Promise<void
     );
   }
   const { sums, bytes, rate } = await (async () => {
+    using _held = holdOutput(out);
     await using model = await loadForVerb(modelPath, {
       ...{ ...adaptersOf(options), threads: options.threads, contextLength: ctx },
       // As much as can be is computed as it is: keys and values in f32, every neuron.
@@ -175,6 +178,40 @@ async function measure(model: LoadedModel, job: Job, signal: AbortSignal): Promi
 /** Where a run keeps what is done. */
 function partOf(out: string): string {
   return `${out}.part`;
+}
+
+/** What a run holds while it works with OUT.part; nothing is written there. */
+function journalOf(out: string): string {
+  return `${partOf(out)}.journal`;
+}
+
+/** @throws {Error} when another run has the same OUT, or the system refuses. */
+function holdOutput(out: string): Disposable {
+  let journal: LineJournal | null;
+  try {
+    journal = LineJournal.open(journalOf(out));
+  } catch (error) {
+    throw explainWriteError(error, journalOf(out));
+  }
+  if (journal === null) {
+    throw new Error(
+      `Cannot write "${out}": another program is writing it: wait for its end, or name another ` +
+        "--out",
+    );
+  }
+  const held = journal;
+  return {
+    [Symbol.dispose]: () => {
+      try {
+        held.remove();
+      } catch (error) {
+        // Somebody took it away by hand: nothing is left to do.
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      } finally {
+        held.close();
+      }
+    },
+  };
 }
 
 /** @throws {Error} when some are no numbers, or too large for the file: nobody could use it. */

@@ -45,8 +45,8 @@ export function readBlockChoice(
   const turned = keys.integer("rope.dimension_count", { min: 1, absent });
   if (turned > headDim) throw keys.wrong(of("key_length"), `${turned} or more, which are turned`);
   const instead = `use a context of at most ${context} tokens`;
-  refuse(keys.flag("attention.causal", true), "it reads texts in both directions", instead);
-  refuse(
+  refuseUnless(keys.flag("attention.causal", true), "it reads texts in both directions", instead);
+  refuseUnless(
     headDim % DIM_UNIT === 0 && blockPositions % POSITION_UNIT === 0,
     `its indexer's heads have ${headDim} dimensions and its blocks ${blockPositions} positions, ` +
       `this version needs multiples of ${DIM_UNIT} and ${POSITION_UNIT}`,
@@ -59,8 +59,8 @@ export function readBlockChoice(
   };
 }
 
-function refuse(isFine: boolean, what: string, instead: string): void {
-  if (isFine) return;
+function refuseUnless(isSupported: boolean, what: string, instead: string): void {
+  if (isSupported) return;
   throw new UnsupportedModelError(`Cannot run this model: ${what}: ${instead}`);
 }
 

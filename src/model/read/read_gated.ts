@@ -64,15 +64,15 @@ function readGroups(
   if (ratios.every((ratio) => ratio === 0 || usedContext < keyCount + ratio)) return {};
   const instead = `use a context of at most ${keyCount} tokens`;
   for (const ratio of ratios) {
-    const isFine = ratio === 0 || POSITION_UNIT % ratio === 0 && keyCount % ratio === 0;
-    refuse(
-      isFine,
+    const isWhole = ratio === 0 || POSITION_UNIT % ratio === 0 && keyCount % ratio === 0;
+    refuseUnless(
+      isWhole,
       `it chooses ${keyCount} positions by groups of ${ratio}, this version needs a number of ` +
         `whole groups, of which ${POSITION_UNIT} positions are some`,
       instead,
     );
   }
-  refuse(
+  refuseUnless(
     headDim % DIM_UNIT === 0,
     `its indexer's heads have ${headDim} dimensions, this version needs a multiple of ${DIM_UNIT}`,
     instead,
@@ -103,8 +103,8 @@ function readRatios(
   return layers.map(({ attends }, index) => attends === false ? 0 : list[index]);
 }
 
-function refuse(isFine: boolean, what: string, instead: string): void {
-  if (isFine) return;
+function refuseUnless(isSupported: boolean, what: string, instead: string): void {
+  if (isSupported) return;
   throw new UnsupportedModelError(`Cannot run this model: ${what}: ${instead}`);
 }
 

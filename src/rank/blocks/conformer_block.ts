@@ -36,7 +36,7 @@ interface Space {
   readonly key: Float32Array;
   readonly value: Float32Array;
   readonly attention: Float32Array;
-  /** [rowsSeen, embeddingStride], and what positions become of it. */
+  /** [rowsSeen, strides.embedding], and what positions become of it. */
   readonly waves: Float32Array;
   readonly made: Float32Array;
 }

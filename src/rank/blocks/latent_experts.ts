@@ -13,7 +13,7 @@ export class LatentExperts {
   readonly #state: StepState;
   readonly #residual: Residual;
   readonly #length: number;
-  /** By arena: what experts read, [chunkTokens, embeddingStride]. */
+  /** By arena: what experts read, [chunkTokens, strides.embedding]. */
   readonly #read: readonly Float32Array[];
 
   constructor(

@@ -30,7 +30,7 @@ export class WholeAttention {
   readonly #places: WholeAttentionPlaces;
   /** By arena: what `places` are in. */
   readonly #regions: readonly Float32Array[];
-  /** [2 · chunkTokens - 1, embeddingStride]: of all distances that there may be; or none. */
+  /** [2 · chunkTokens - 1, strides.embedding]: of all distances that there may be; or none. */
   readonly #waves: Float32Array;
   readonly #memories: readonly WebAssembly.Memory[];
   /** Of a run: own numbers of a row, the block's first row, and how many it has. */

@@ -20,7 +20,7 @@ export interface ArenaViewsInput {
   readonly rotatedDimensions: readonly number[];
 }
 
-/** The views of steps with n tokens, each [n, embeddingStride]. */
+/** The views of steps with n tokens, each [n, strides.embedding]. */
 export interface StepViews {
   /** Own buffers of these names, per arena. */
   readonly residual: readonly Float32Array[];

@@ -349,7 +349,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     return this.#parts.rows !== null && !this.#awaitsLogits;
   }
 
-  /** norm(residual) of all tokens of the step that has ended, [n, embeddingStride]: a view. */
+  /** norm(residual) of all tokens of the step that has ended, [n, strides.embedding]: a view. */
   finalRows(): Float32Array {
     const { rows, partialBack, space: { partial } } = this.#parts;
     const { n } = this.#step;

@@ -89,7 +89,7 @@ export class GpuTower {
 
   /**
    * residual = W · patch + b, by one frame or two, + added, normalised where the model does.
-   * rows: [n, embeddingStride], for what is added.
+   * rows: [n, strides.embedding], for what is added.
    */
   embed(step: GpuStep, rows: Float32Array): void {
     const input = this.#input;

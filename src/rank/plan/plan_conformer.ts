@@ -189,7 +189,7 @@ export interface WholeAttentionPlaces {
   /** From one row to the next: of a head's numbers, of scores, and of those by distance. */
   readonly strides: Readonly<Record<"head" | "scores" | "near", number>>;
   /**
-   * [2 · rows - 1, embeddingStride], and [2 · rows - 1, own width] that is made of it; nothing of
+   * [2 · rows - 1, strides.embedding], and [2 · rows - 1, own width] that is made of it; nothing of
    * distances that are learned.
    */
   readonly waves: number;

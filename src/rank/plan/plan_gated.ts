@@ -198,7 +198,7 @@ export interface GatedWorkspace {
   readonly q8: number;
   /** What gates are made of, [n, stride]. */
   readonly low: number;
-  /** What tokens name, [n, embeddingStride], and as q8; its value; keys, [n, stride]. */
+  /** What tokens name, [n, strides.embedding], and as q8; its value; keys, [n, stride]. */
   readonly named: number;
   readonly namedQ8: number;
   readonly value: number;

@@ -29,7 +29,7 @@ export interface GuessPlan {
 }
 
 /**
- * Embeddings beside rows, [n, 2 · embeddingStride], the same as q8 tiles; on the rank that leads
+ * Embeddings beside rows, [n, 2 · strides.embedding], the same as q8 tiles; on the rank that leads
  * the sequences' last rows: kept_rows.ts; and of a fusion what one row is made of, [n, stride].
  */
 export interface GuessSpace {

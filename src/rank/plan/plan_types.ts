@@ -132,12 +132,12 @@ export interface WorkspacePlan {
   readonly intermediates: IntermediatesPlan;
   /** Where file bytes land before they are repacked, until all weights are loaded. */
   readonly staging: number;
-  /** Residual stream, [n, embeddingStride]; of several the one that the layer computes with. */
+  /** Residual stream, [n, strides.embedding]; of several the one that the layer computes with. */
   readonly residual: number;
   /**
-   * Where there are several: all of them, [streams, chunkTokens, embeddingStride]; of one token,
-   * [streams, embeddingStride]; numbers that mix them: alt_up.ts; what goes around attention,
-   * [n, embeddingStride], and what it is made of, [n, bypassStride].
+   * Where there are several: all of them, [streams, chunkTokens, strides.embedding]; of one token,
+   * [streams, strides.embedding]; numbers that mix them: alt_up.ts; what goes around attention,
+   * [n, strides.embedding], and what it is made of, [n, bypassStride].
    */
   readonly streams: number;
   readonly streamsOfOne: number;
@@ -147,7 +147,7 @@ export interface WorkspacePlan {
   readonly streamWords: number;
   readonly around: number;
   readonly bypass: number;
-  /** Normalised residual, [n, embeddingStride], and the same as q8 tiles. */
+  /** Normalised residual, [n, strides.embedding], and the same as q8 tiles. */
   readonly normed: number;
   readonly normedQ8: number;
   /** [n, heads · headDim], [n, kvHeads · headDim] twice. */
@@ -187,7 +187,7 @@ export interface WorkspacePlan {
   readonly predictorQ8: number;
   /** How well they predict, and which are used, f64 [layers, 4]: predictors.ts. */
   readonly recall: number;
-  /** One of a few tokens by itself, [embeddingStride], and as q8 tiles; numbers 0, 1, …, u32. */
+  /** One of a few tokens by itself, [strides.embedding], and as q8 tiles; numbers 0, 1, …, u32. */
   readonly alone: number;
   readonly aloneQ8: number;
   readonly tokens: number;
@@ -200,13 +200,13 @@ export interface WorkspacePlan {
   /** What neurons give, [n, hiddenStride], and as q8 tiles. */
   readonly hidden: number;
   readonly hiddenQ8: number;
-  /** This rank's partial sums of the residual update, [n, embeddingStride]; used in turns. */
+  /** This rank's partial sums of the residual update, [n, strides.embedding]; used in turns. */
   readonly partials: readonly [number, number];
-  /** A copy of another rank's partial sum, [n, embeddingStride]. */
+  /** A copy of another rank's partial sum, [n, strides.embedding]. */
   readonly incoming: number;
-  /** What experts read where it is a norm of the layer's input, [n, embeddingStride]. */
+  /** What experts read where it is a norm of the layer's input, [n, strides.embedding]. */
   readonly early: number;
-  /** What the shared expert gives where it is normalised apart, [n, embeddingStride]. */
+  /** What the shared expert gives where it is normalised apart, [n, strides.embedding]. */
   readonly beside: number;
   /** What tokens give own layers, [n, own layers · numbers], read by all ranks; in arena 0. */
   readonly tokenInputs: number;
@@ -234,7 +234,7 @@ export interface WorkspacePlan {
   readonly candidates: number;
   /** Patches of an image, [n, patch length], in arena 0; of a tower. */
   readonly patches: number;
-  /** Between two convolutions: rows, [rows, embeddingStride], and windows of them side by side. */
+  /** Between two convolutions: rows, [rows, strides.embedding], and their windows side by side. */
   readonly convolved: number;
   readonly windows: number;
   /** Of a plane's convolutions: what the second one gives, and tiles of what makes rows. */

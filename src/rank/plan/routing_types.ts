@@ -9,7 +9,7 @@ export interface RoutingWorkspacePlan {
   readonly weights: number;
   /** What the shared expert counts, [n]. */
   readonly sharedWeights: number;
-  /** The tokens of one expert side by side, [n, embeddingStride], and as q8 tiles. */
+  /** The tokens of one expert side by side, [n, strides.embedding], and as q8 tiles. */
   readonly gathered: number;
   readonly gatheredQ8: number;
 }

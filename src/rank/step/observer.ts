@@ -12,7 +12,7 @@ import type { StepState } from "./step_state.ts";
 
 /** A workspace's planes as JavaScript sees them. */
 interface SpaceViews {
-  /** [chunkTokens, embeddingStride]. */
+  /** [chunkTokens, strides.embedding]. */
   readonly residual: Float32Array;
   /** [chunkTokens, own neurons], packed by the width of what was computed last. */
   readonly gate: Float32Array;

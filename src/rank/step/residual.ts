@@ -50,7 +50,7 @@ export class Residual {
     return x;
   }
 
-  /** to = norm(from), n rows of embeddingStride; `to` may be `from`. norm null: a copy. */
+  /** to = norm(from), n rows of strides.embedding; `to` may be `from`. norm null: a copy. */
   normalize(from: number, norm: Norm | null, to: number, n: number): void {
     if (norm === null) {
       const { kernels, plan: { strides } } = this.#state;
@@ -197,20 +197,20 @@ export class Residual {
     kernels.scatter_add_row_f32(partial, stride, n, rows, factors, count, bias, d);
   }
 
-  /** The partial sum, zeros where nothing was added yet, f32 [n, embeddingStride]. */
+  /** The partial sum, zeros where nothing was added yet, f32 [n, strides.embedding]. */
   partialToAdd(): Float32Array {
     if (this.#isEmpty) this.clear();
     return this.partialToFill();
   }
 
-  /** Where whoever computes elsewhere puts all of the partial sum, f32 [n, embeddingStride]. */
+  /** Where whoever computes elsewhere puts all of the partial sum, f32 [n, strides.embedding]. */
   partialToFill(): Float32Array {
     const { views, arena, turn, plan } = this.#state;
     this.#isEmpty = false;
     return views.partials[arena][turn][plan.rankIndex];
   }
 
-  /** partial ⊙= sigmoid(gate); gate: address of f32 [n, embeddingStride]. */
+  /** partial ⊙= sigmoid(gate); gate: address of f32 [n, strides.embedding]. */
   gatePartial(gate: number): void {
     if (this.#isEmpty) return;
     const { kernels, config: { embeddingLength: d }, plan, partial, n } = this.#state;

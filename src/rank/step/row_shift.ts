@@ -19,7 +19,7 @@ export interface RowShift {
 }
 
 /**
- * out = x + weights ⊙ (row before − x), n rows of embeddingStride; out may be x. Last rows of
+ * out = x + weights ⊙ (row before − x), n rows of strides.embedding; out may be x. Last rows of
  * segments are kept where `keeps`.
  */
 export function shiftRows(

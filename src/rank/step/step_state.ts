@@ -288,7 +288,7 @@ export class StepState {
     this.segments = this.#shortened;
   }
 
-  /** The partial sum that is written, f32 [n, embeddingStride]. */
+  /** The partial sum that is written, f32 [n, strides.embedding]. */
   get partial(): number {
     return this.space.partials[this.turn];
   }

@@ -19,7 +19,7 @@ export class Convolutions {
   readonly #state: StepState;
   readonly #first: Matrix;
   readonly #second: Matrix;
-  /** [2 · rows + 1, embeddingStride]: what the first one gives, and the row before it. */
+  /** [2 · rows + 1, strides.embedding]: what the first one gives, and the row before it. */
   readonly #convolved: Float32Array;
   /** [rows, 3 · d], number by number, and what a product reads behind them. */
   readonly #windows: Float32Array;
@@ -38,7 +38,7 @@ export class Convolutions {
     this.#windows = floats(memory, space.windows, rows * TAPS * d + FLOAT_ROW_PAD_WEIGHTS);
   }
 
-  /** to [n, embeddingStride] of windows [2n, columns] at `from`. */
+  /** to [n, strides.embedding] of windows [2n, columns] at `from`. */
   run(from: number, to: number): void {
     const { n, plan: { strides: { embedding: stride } } } = this.#state;
     for (let row = 0; row < n; row += CONVOLVED_ROWS) {

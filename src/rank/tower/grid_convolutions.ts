@@ -41,7 +41,7 @@ export class GridConvolutions {
   readonly #kernels: readonly Kernel[];
   readonly #windows: { readonly at: number; readonly q8: number; readonly floats: Float32Array };
   readonly #planes: readonly { readonly at: number; readonly floats: Float32Array }[];
-  /** [chunkTokens, embeddingStride]: what goes in. */
+  /** [chunkTokens, strides.embedding]: what goes in. */
   readonly #rows: Float32Array;
 
   /** memory: that of the arena behind the last layer. */

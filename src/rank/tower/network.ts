@@ -99,7 +99,7 @@ export class Network {
   }
 
   /**
-   * Rows of the leader's patches; to: f32 [rows, embeddingStride], or null: nobody wants them here.
+   * Rows of the leader's patches; to: f32 [rows, strides.embedding], or null: nobody wants them.
    * @returns false when the leader aborted the step.
    */
   run(to: number | null): boolean {

@@ -132,7 +132,7 @@ export class PatchEmbedding {
     normalizeRows(kernels, kind, norm, ones, x, stride, x, stride, n, stride, epsilon);
   }
 
-  /** to [n, embeddingStride] = matrix · patch + b. */
+  /** to [n, strides.embedding] = matrix · patch + b. */
   #project(matrix: Matrix, to: number): void {
     const { kernels, n, plan: { strides: { embedding: stride } } } = this.#state;
     if (readsQ8(matrix)) quantize(kernels, this.#x, n, matrix.columnCount);

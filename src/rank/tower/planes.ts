@@ -69,7 +69,7 @@ export class Planes {
     this.#framesOfRow = state.config.patches!.length / plane.bands;
   }
 
-  /** to [n, embeddingStride] of n rows of the step's patches, piece by piece. */
+  /** to [n, strides.embedding] of n rows of the step's patches, piece by piece. */
   run(to: number): void {
     const { n, plan: { strides: { embedding: stride }, workspaces: [space] } } = this.#state;
     const { rows, bands, frames } = this.#plane;
@@ -139,7 +139,7 @@ export class Planes {
     this.#windows.fill(0, length, length + FLOAT_ROW_PAD_WEIGHTS);
   }
 
-  /** to [count, embeddingStride] = output · a time's places, channel by channel. */
+  /** to [count, strides.embedding] = output · a time's places, channel by channel. */
   #makeRows({ floats: values, bands, channels, stride }: Plane, count: number, to: number): void {
     const { kernels, space, plan: { strides: { embedding } } } = this.#state;
     const { columnCount } = this.#output;

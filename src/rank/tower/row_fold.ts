@@ -34,7 +34,7 @@ export class RowFold {
   readonly #hiddenStride: number;
   /** [logitsRows, mergedStride] */
   readonly #merged: Float32Array;
-  /** [chunkTokens, embeddingStride]: the stream. */
+  /** [chunkTokens, strides.embedding]: the stream. */
   readonly #stream: Float32Array;
   /** [logitsRows, hiddenStride]: what neurons give. */
   readonly #hidden: Float32Array;

@@ -89,7 +89,7 @@ export class Subsampling {
     this.#patches = patches;
   }
 
-  /** to [n, embeddingStride] of so many frames of the step's patches. */
+  /** to [n, strides.embedding] of so many frames of the step's patches. */
   run(frames: number, to: number): void {
     const { n, plan: { strides: { embedding: stride } } } = this.#state;
     const { bands } = this.#config;
