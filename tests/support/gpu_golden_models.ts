@@ -1,6 +1,6 @@
 /**
- * Which golden models a GPU is asked for. Apart from `gpu_model.ts`, which asks for an adapter: a test whose
- * GPU is Chromium's has none of its own, for a process with one may crash as it ends (run.ts).
+ * Which golden models a GPU is asked for. Apart from `gpu_model.ts`, which asks for an adapter: a
+ * test whose GPU is Chromium's has none of its own, for a process with one may crash as it ends.
  */
 
 /** Of shared/golden: families and types whose logits a GPU must give. */
