@@ -5,13 +5,8 @@ import { fileURLToPath } from "node:url";
 import type { LoadOptions } from "../../src/llm/mod.ts";
 import { nmse } from "../support/compare.ts";
 import { IS_DEEP } from "../support/deep.ts";
-import {
-  besideThreads,
-  GPU_ALONE,
-  GPU_ALONE_TUNED,
-  GPU_GOLDEN_MODELS,
-  gpuTest,
-} from "../support/gpu_model.ts";
+import { besideThreads, GPU_ALONE, GPU_ALONE_TUNED, gpuTest } from "../support/gpu_model.ts";
+import { GPU_GOLDEN_MODELS } from "../support/gpu_golden_models.ts";
 import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
 import { sharedPath } from "../support/shared.ts";
 import { readFloats, readJson } from "../support/shared_data.ts";

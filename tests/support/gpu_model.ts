@@ -29,12 +29,6 @@ export function gpuTest(
   Deno.test({ name: skipped, ignore: missing !== null, fn: run });
 }
 
-/** Of shared/golden: families and types whose logits a GPU must give. */
-export const GPU_GOLDEN_MODELS = [
-  ...["llama-f16", "llama-q4_0", "llama-q4_k_m", "qwen2-f16", "gemma-f16"],
-  ...["bamboo-f16", "bamboo-pwri-q4_0"],
-];
-
 /** A GPU does all of it. */
 export const GPU_ALONE: LoadOptions = { gpu: "force" };
 

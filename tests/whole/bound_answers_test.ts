@@ -1,8 +1,6 @@
 /**
- * Answers that are bound, over HTTP, by the built-in model: calls, schemas, log probabilities. They
- * skip where src/grammar, which binds them, is not there.
+ * Answers that are bound, over HTTP, by the built-in model: calls, schemas, log probabilities.
  */
-import { existsSync } from "node:fs";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { Ollama } from "ollama/browser";
 import OpenAI, { BadRequestError } from "openai";
@@ -10,16 +8,6 @@ import { BUILT_IN_MODEL_PATH } from "../../src/llm/built_in_model.ts";
 import { loadedModels, serve } from "../../src/server/mod.ts";
 import { withModel } from "../support/loaded_model.ts";
 import "../support/thread_pool.ts";
-
-const hasGrammars = existsSync(new URL("../../src/grammar/mod.ts", import.meta.url));
-
-function test(name: string, fn: () => Promise<void>): void {
-  Deno.test({
-    name: hasGrammars ? name : `${name} [skipped: no src/grammar]`,
-    ignore: !hasGrammars,
-    fn,
-  });
-}
 
 async function withClients(
   use: (clients: { openai: OpenAI; ollama: Ollama; model: string }) => Promise<void>,
@@ -53,7 +41,7 @@ const tools: OpenAI.ChatCompletionFunctionTool[] = [
   },
 ];
 
-test("a call that must be made is made, and its arguments follow the schema", () =>
+Deno.test("a call that must be made is made, and its arguments follow the schema", () =>
   withClients(async ({ openai, model }) => {
     for (const seed of Array(10).keys()) {
       const stream = openai.chat.completions.stream({
@@ -76,7 +64,7 @@ test("a call that must be made is made, and its arguments follow the schema", ()
     }
   }));
 
-test("answers follow a schema in every API, with functions beside it, too", () =>
+Deno.test("answers follow a schema in every API, with functions beside it, too", () =>
   withClients(async ({ openai, ollama, model }) => {
     const response_format = {
       type: "json_schema" as const,
@@ -118,7 +106,7 @@ test("answers follow a schema in every API, with functions beside it, too", () =
     if (any.done_reason === "stop") assertEquals(typeof JSON.parse(any.response ?? ""), "object");
   }));
 
-test("functions that a model may call leave an answer without a call as it is", () =>
+Deno.test("functions that a model may call leave an answer without a call as it is", () =>
   withClients(async ({ openai, model }) => {
     const ask = (fields: object): Promise<OpenAI.ChatCompletion> =>
       openai.chat.completions.create(
@@ -131,7 +119,7 @@ test("functions that a model may call leave an answer without a call as it is", 
     assertEquals(free.choices[0].message.content, message.content);
   }));
 
-test("log probabilities are those of a distribution, and best_of takes the best", () =>
+Deno.test("log probabilities are those of a distribution, and best_of takes the best", () =>
   withClients(async ({ openai, model }) => {
     const chat = await openai.chat.completions.create({
       model,
@@ -162,7 +150,7 @@ test("log probabilities are those of a distribution, and best_of takes the best"
     assertAlmostEquals(score(best.choices[0]), score(ranked[0]), 1e-4);
   }));
 
-test("grammars and schemas that are none are refused by the name of their field", () =>
+Deno.test("grammars and schemas that are none are refused by the name of their field", () =>
   withClients(async ({ openai, model }) => {
     const ask = (fields: object) =>
       openai.chat.completions.create({ model, messages, ...fields } as never);
