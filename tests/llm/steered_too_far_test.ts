@@ -1,4 +1,4 @@
-/** Adapters and control vectors that are too much: errors name them, and not the model's weights. */
+/** Adapters and control vectors that are too much: errors name them, not the model's weights. */
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
