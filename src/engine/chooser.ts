@@ -2,7 +2,6 @@
  * Chooses the ids of one answer: the sampler, the grammar it is held to, and the log probabilities
  * that were asked for. Works on ids; knows nothing of text.
  */
-import { basename } from "node:path";
 import { RequestError } from "../base/errors.ts";
 import type { GgufPart } from "../gguf/types.ts";
 import {
@@ -164,7 +163,7 @@ export function noLogits(
   mix: string,
   { parts }: { readonly parts: readonly GgufPart[] },
 ): RequestError {
-  const names = new Set(parts.flatMap(({ path, use }) => use === undefined ? [] : basename(path)));
+  const names = new Set(parts.flatMap(({ path, use }) => use === undefined ? [] : fileName(path)));
   const changed = [...names].map((name) => JSON.stringify(name)).join(", ");
   if (mix !== "") {
     return new RequestError(
@@ -188,4 +187,9 @@ export function noLogits(
       `infinite or far too large: download the file again, or take another one`,
     { status: 500, code: "model_damaged" },
   );
+}
+
+/** Without the folder: a worker starts without any of Node's modules, so not by node:path. */
+function fileName(path: string): string {
+  return path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1);
 }

@@ -32,7 +32,7 @@ export interface EngineOptions {
   readonly memoryBytes?: number;
   /**
    * Whether rows of IQ1, IQ2 and IQ3 types are written out in memory, as codes of four bits: two to
-   * seven times as fast as looking them up, in 1.3 to 2.8 times the bytes, with the same results.
+   * four times as fast as looking them up, in 1.3 to 2.8 times the bytes, with the same results.
    * "auto" (default): where `memoryBytes`, or most of what is free, has room. Not of packed models.
    */
   readonly writeOut?: "auto" | "on" | "off";

@@ -243,14 +243,16 @@ export function planWhole(
   options: LoadOptions & Budget,
   gpu?: GpuPart | null,
 ): MemoryPlan {
-  const { plan } = planWithin(of, module, { ...options, budgetBytes: Number.MAX_SAFE_INTEGER });
-  check(plan.kind === "plan", "everything fits");
-  const { budgetBytes, besideBytes = 0, writeOut = "auto" } = options;
-  const plansFor = (how: "on" | "off") =>
-    planUse(of, module, { ...options, memoryBytes: undefined, writeOut: how }, gpu).planned.plans;
-  let plans = plansFor(writeOut === "off" ? "off" : "on");
+  const { budgetBytes, besideBytes = 0, writeOut: when = "auto" } = options;
+  const plansFor = (writeOut: "on" | "off") =>
+    planUse(of, module, { ...options, memoryBytes: undefined, writeOut }, gpu).planned.plans;
+  let writeOut: "on" | "off" = when === "off" ? "off" : "on";
+  let plans = plansFor(writeOut);
   const fits = bytesInMemory(plans) + besideBytes <= budgetBytes;
-  if (writeOut === "auto" && !fits) plans = plansFor("off");
+  if (when === "auto" && !fits) plans = plansFor(writeOut = "off");
+  const unbounded = { ...options, writeOut, budgetBytes: Number.MAX_SAFE_INTEGER };
+  const { plan } = planWithin(of, module, unbounded);
+  check(plan.kind === "plan", "everything fits");
   const regions = usedRegions(plans, { units: unitsOf(plans), ioWorkers: 0 });
   return { ...plan, budgetBytes, regions, totalBytes: total(regions), ranks: usedByRanks(plans) };
 }

@@ -126,6 +126,7 @@ function inputOf(
     ways: waysOf(options),
     kernelReads: readsByKernel(packed ?? file.parts[0], options),
     readsGatesFirst: gatesFirst,
+    writesOut: packed === null && options.writeOut === "on",
   };
   return { input, obstacle };
 }

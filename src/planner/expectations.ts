@@ -3,6 +3,7 @@
  * weighed, and of the one that was laid out, which may have other room than its planner thought.
  * Knows no budget.
  */
+import { withLookUps } from "./looked_up.ts";
 import { HOT_SHARE_MAX, PREDICTED_PER_ACTIVE, PREFILL_MACS_PER_THREAD } from "./calibration.ts";
 import { type DecodeInput, expectDecode } from "./decode_time.ts";
 import { type FiringRates, firingRates } from "./firing_rates.ts";
@@ -149,7 +150,7 @@ export class Expectations {
       .map((way) => this.decode(way, { chunkTokens, ioWorkers: 1 }, { rate: 1, share: 1 }));
     const isPredicted = this.ways.includes("predictor") &&
       predicted.tokensPerSecond > gates.tokensPerSecond;
-    return isPredicted ? predicted : gates;
+    return withLookUps(this.#in, isPredicted ? predicted : gates);
   }
 
   /** The best shares of so many slots that are hot, by how many sequences are decoded. */

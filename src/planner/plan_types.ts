@@ -15,6 +15,8 @@ export interface PlanInput {
   readonly units: readonly RatedUnit[];
   /** The file is packed: what is in memory as a whole has been read as units. Default false. */
   readonly isPacked?: boolean;
+  /** Rows of codebooks' types are written out, of a plain file. Default false. */
+  readonly writesOut?: boolean;
   /** Most memory that the whole process may take. */
   readonly budgetBytes: number;
   /** Ranks: threads that compute. */
@@ -114,7 +116,7 @@ export interface ExpectedDecode {
     /** Waiting for reads beyond what is computed meanwhile. */
     readonly diskWait: number;
   };
-  readonly bottleneck: "memory" | "disk" | "joins" | "io cpu";
+  readonly bottleneck: "memory" | "disk" | "joins" | "io cpu" | "look-ups";
 }
 
 export interface MemoryPlan {

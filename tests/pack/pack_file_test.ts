@@ -125,7 +125,8 @@ interface InMemory {
 async function loadInMemory(path: string): Promise<InMemory> {
   const file = openGguf(path);
   const module = await loadKernelModule();
-  const [plan] = planModel({ file, model: describeModel(file) }, module, { threads: 1 });
+  const options = { threads: 1, writeOut: "off" } as const;
+  const [plan] = planModel({ file, model: describeModel(file) }, module, options);
   const memories = plan.arenas.map(createArenaMemory);
   using reader = TensorReader.open(file);
   loadWeights({

@@ -27,13 +27,24 @@ Deno.test("a prompt has DeepSeek-OCR's rows line by line through tiles, then tho
         images: [{ at: 0, file }],
       }];
       const seen = await model.lookAt!(messages, {});
-      const values = seen.given.flatMap((part) => Array.from(part.values));
+      const { ids } = seen;
+      const rows = new Map(
+        seen.given.flatMap(({ firstId, values }) =>
+          Array.from(
+            { length: values.length / 64 },
+            (_, row) =>
+              [firstId - row, Array.from(values.subarray(64 * row, 64 * (row + 1)))] as const,
+          )
+        ),
+      );
+      const values = ids[0].filter((id) => id < 0).flatMap((id) => rows.get(id)!);
       // Two lines of two tiles of 2 · 2 rows, four lines of four, a row behind each and all.
       assertEquals(values.length, 64 * (2 * 5 + 4 * 5 + 1));
       const expected = await rowsOf(file, eyes);
       assertLess(nmse(Float64Array.from(values), expected), 1e-11);
-      const { ids } = seen;
       assertEquals(ids[0].filter((id) => id < 0).length, 31);
+      // The row behind a line is the same one.
+      assertEquals(rows.size, 31 - 5);
     } finally {
       await model.close();
       await Deno.remove(projectorPath);

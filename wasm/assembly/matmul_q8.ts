@@ -59,6 +59,7 @@ import { gemv_rows } from "./gemv_rows_q8";
 import { is_natural } from "./natural";
 import {
   can_sum_fours,
+  can_sum_fours_of_one,
   Fours,
   has_nibbles,
   Pairs,
@@ -246,7 +247,7 @@ function product<F>(
   const forms = acts + <usize> records_bytes(n, k);
   if (n == 1) {
     if (is_natural<F>()) gemv_natural<F>(w, rowStride, rows, superblocks, acts, out, forms);
-    else if (can_sum_fours<F>() && sums_by_fours<F>()) {
+    else if (can_sum_fours_of_one<F>() && sums_by_fours<F>()) {
       gemv<F, Fours>(w, rowStride, rows, superblocks, acts, RECORD_BYTES, out, forms, streams);
     } else gemv<F, Pairs>(w, rowStride, rows, superblocks, acts, RECORD_BYTES, out, forms, streams);
   } else if (can_sum_fours<F>() && sums_by_fours<F>()) {
@@ -387,7 +388,7 @@ function listed<F>(
   const sums = acts + <usize> records_bytes(1, k);
   if (is_natural<F>()) {
     gemv_natural_rows<F>(w, rowStride, rows, superblocks, acts, list, count, out, sums);
-  } else if (can_sum_fours<F>() && sums_by_fours<F>()) {
+  } else if (can_sum_fours_of_one<F>() && sums_by_fours<F>()) {
     gemv_rows<F, Fours>(w, rowStride, rows, superblocks, acts, list, count, out, sums);
   } else {
     gemv_rows<F, Pairs>(w, rowStride, rows, superblocks, acts, list, count, out, sums);

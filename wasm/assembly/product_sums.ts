@@ -159,7 +159,13 @@ export function offset_of<F, S>(): i32 {
 @inline
 export function can_sum_fours<F>(): bool {
   const f = changetype<F>(0);
-  return !isDefined(f.l) && !isDefined(f.quarters) && !has_parts<F>();
+  return !isDefined(f.l) && !isDefined(f.quarters);
+}
+
+/** The same of one token, whose quants may be in parts; those of forms are bytes. */
+@inline
+export function can_sum_fours_of_one<F>(): bool {
+  return can_sum_fours<F>() && !has_parts<F>();
 }
 
 /** Are products of several tokens summed by fours? Of the instance: load.ts. */
