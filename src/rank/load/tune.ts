@@ -29,7 +29,14 @@ type Product = Kernels["matmul_q8"];
 const ADVANTAGE = 0.97;
 
 /** Their sums are the same either way: halves of their blocks have scales of their own. */
-const SUMMED_BY_PAIRS: readonly WeightType[] = ["Q2_K", "Q3_K", "Q6_K"];
+const SUMMED_BY_PAIRS: readonly WeightType[] = [
+  ...["Q2_K", "Q3_K", "Q6_K", "NVFP4", "NVFP4S"] as const,
+  ...["IQ2_S", "IQ2_XS", "IQ1_M", "IQ2_S_W", "IQ2_XS_W", "IQ1_M_W"] as const,
+];
+/** Those of one token are: weights are looked up, digits, or in two parts. */
+const DECODED_ALIKE: readonly WeightType[] = [
+  ...["IQ3_S", "IQ3_XXS", "IQ2_XXS", "IQ1_S", "TQ1_0", "IQ3_XXS_W", "IQ2_XXS_W"] as const,
+];
 
 /** The rank's kernels, one set per arena, of either way to add up products (wasm/load.ts). */
 export interface KernelSets {
@@ -47,8 +54,8 @@ export function tuneKernels(plan: RankPlan, sets: KernelSets): readonly Kernels[
   if (trials.length === 0) return sets.pairs;
   const allByFours = sets.makeFours();
   const [[byPairs], [byFours]] = [sets.pairs, allByFours];
-  const told = trials.flat().find(({ type }) => !SUMMED_BY_PAIRS.includes(type));
-  const isTellable = told !== undefined;
+  const tellable = trials.flat().filter(({ type }) => !SUMMED_BY_PAIRS.includes(type));
+  const told = tellable.find(({ type }) => !DECODED_ALIKE.includes(type));
   /** Is the first product the faster one of n tokens? */
   const isFaster = (first: Product, second: Product, n: number) =>
     medianRatio((pair) => {
@@ -61,7 +68,7 @@ export function tuneKernels(plan: RankPlan, sets: KernelSets): readonly Kernels[
   const one = decodesByFours ? byFours : byPairs;
   const hasTwoStreams = isFaster(one.matmul_q8_two_streams, one.matmul_q8, 1);
   const n = Math.min(FEW_TOKENS, plan.chunkTokens);
-  const sumsByFours = isTellable && n > 1 &&
+  const sumsByFours = tellable.length > 0 && n > 1 &&
     isFaster(byFours.matmul_q8_few, byPairs.matmul_q8_few, n);
   const several = sumsByFours ? byFours : byPairs;
   const unpacksInMemory = n > 1 && isFaster(several.matmul_q8, several.matmul_q8_few, n);
