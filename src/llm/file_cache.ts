@@ -34,8 +34,8 @@ export function readsPastFileCache(
   return takenBytes + fileBytes > (availableBytes ?? freeBytes());
 }
 
-/** 0 where nobody may ask, as a program without `--allow-sys`. */
-function freeBytes(): number {
+/** Memory that is free; 0 where nobody may ask, as a program without `--allow-sys`. */
+export function freeBytes(): number {
   try {
     return Deno.systemMemoryInfo().available;
   } catch (error) {

@@ -24,6 +24,7 @@ import type { RankPlan } from "../rank/plan/plan_types.ts";
 import { ALL_STEPS, unitOptions } from "../rank/plan/plan_units.ts";
 import { BudgetError } from "./choose_units.ts";
 import type { GpuPart } from "./choose_gpu.ts";
+import { freeBytes } from "./file_cache.ts";
 import {
   checkLoadOptions,
   contextLengthFor,
@@ -216,21 +217,11 @@ function planPlain(
   const hasSome = tensors.values().some(({ type }) => writtenOutType(type) !== undefined);
   if (hasSome && writeOut !== "off") {
     const plans = planWith(true);
-    const room = memoryBytes ?? MEMORY_SHARE_DEFAULT * availableBytes();
+    const room = memoryBytes ?? MEMORY_SHARE_DEFAULT * freeBytes();
     const fits = bytesInMemory(plans) + besideBytes <= room;
     if (writeOut === "on" || fits) return { plans, writesOut: true };
   }
   return { plans: planWith(false), writesOut: false };
-}
-
-/** Memory that is free; 0 where nobody may ask. */
-function availableBytes(): number {
-  try {
-    return Deno.systemMemoryInfo().available;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) return 0;
-    throw error;
-  }
 }
 
 /**
