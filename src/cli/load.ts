@@ -82,8 +82,8 @@ export function fileCacheOption(): Option {
 export function writeOutOption(): Option {
   return new Option(
     "--write-out <when>",
-    "keep weights of IQ1 to IQ3 types as four bits each, several times as fast, in 1.3 to 2.8 " +
-      "times the memory: auto where there is room",
+    "keep weights of IQ1 to IQ3 as four bits each (TQ1_0: two), several times as fast, in 1.2 to " +
+      "2.8 times the memory: auto where there is room",
   ).choices(["auto", "on", "off"]);
 }
 

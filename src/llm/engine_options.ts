@@ -31,8 +31,8 @@ export interface EngineOptions {
    */
   readonly memoryBytes?: number;
   /**
-   * Whether rows of IQ1, IQ2 and IQ3 types are written out in memory, as codes of four bits: two to
-   * four times as fast as looking them up, in 1.3 to 2.8 times the bytes, with the same results.
+   * Whether rows of IQ1, IQ2, IQ3 and TQ1_0 are written out in memory, as codes of four bits (two):
+   * two to four times as fast as looking them up, in 1.2 to 2.8 times the bytes, the same results.
    * "auto" (default): where `memoryBytes`, or most of what is free, has room. Not of packed models.
    */
   readonly writeOut?: "auto" | "on" | "off";

@@ -91,7 +91,7 @@ export function randomBlocks(
       block[half + 1] = scale >> 8;
     }
   }
-  return { bytes, weights: dequantize(type, bytes) };
+  return { bytes, weights: dequantize(typeInFile(type), bytes) };
 }
 
 /** Of NVFP4: scales with up to 2^11 between them, and the factor in front, if there is one. */

@@ -36,7 +36,7 @@ import {
 } from "./dequantize_superblocks.ts";
 import { decodeNvfp4, decodeNvfp4S } from "./dequantize_nvfp4.ts";
 import { decodeQ1_0, decodeQ2_0, decodeTq1_0, decodeTq2_0 } from "./dequantize_ternary.ts";
-import { dtypeByName, typeInFile } from "../dtypes.ts";
+import { dtypeByName } from "../dtypes.ts";
 
 /** Writes the weights of whole blocks to `out`; a block's layout is in the comment of each. */
 type Decoder = (bytes: DataView, out: Float32Array) => void;
@@ -93,7 +93,7 @@ export function dequantize(type: string, bytes: Uint8Array): Float32Array<ArrayB
  * @throws {UnsupportedModelError} when the engine does not compute with that type.
  */
 export function dequantizeInto(type: string, bytes: Uint8Array, out: Float32Array): void {
-  const decode = DECODERS.get(typeInFile(type)) ?? (type === "I32" ? decodeI32 : undefined);
+  const decode = DECODERS.get(type) ?? (type === "I32" ? decodeI32 : undefined);
   const dtype = dtypeByName(type);
   if (!decode || !dtype) {
     throw new UnsupportedModelError(
