@@ -50,7 +50,7 @@ export class Rng {
   /** of(normal()) so often. */
   normals(count: number, of: (normal: number) => number): Float32Array<ArrayBuffer> {
     const drawn = Math.imul(this.#state - this.#seed, ONE_BY_STEP) >>> 0;
-    const [from, known] = [drawn >> 1, this.#known(drawn & 1, (drawn >> 1) + count)];
+    const [from, known] = [drawn >>> 1, this.#known(drawn & 1, (drawn >>> 1) + count)];
     if (known === null) return makeFloats(count, () => of(this.normal()));
     this.#state = (this.#state + Math.imul(2 * count, STEP)) | 0;
     const values = new Float32Array(count);
