@@ -55,7 +55,10 @@ function isPredictor({ name }: GgufTensor): boolean {
 
 function countTypes(tensors: readonly GgufTensor[]): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const { type } of tensors) counts[type] = (counts[type] ?? 0) + 1;
+  for (const { type: own, ternary } of tensors) {
+    const type = ternary?.type ?? own;
+    counts[type] = (counts[type] ?? 0) + 1;
+  }
   return counts;
 }
 
@@ -74,14 +77,14 @@ function kindOf(name: string): string {
   return name.split("_")[0];
 }
 
-/** The type that most bytes have. */
+/** The type that most weights have. */
 function mainType(tensors: readonly GgufTensor[]): string {
-  const bytes = new Map<string, number>();
-  for (const { type: own, scaled, sizeBytes } of tensors) {
-    const type = scaled?.base.type ?? own;
-    bytes.set(type, (bytes.get(type) ?? 0) + sizeBytes);
+  const weights = new Map<string, number>();
+  for (const { type: own, scaled, ternary, dims } of tensors) {
+    const type = (scaled?.base ?? ternary)?.type ?? own;
+    weights.set(type, (weights.get(type) ?? 0) + elementCount(dims));
   }
-  const [first] = [...bytes].sort((a, b) => b[1] - a[1]);
+  const [first] = [...weights].sort((a, b) => b[1] - a[1]);
   return first?.[0] ?? "none";
 }
 

@@ -61,14 +61,15 @@ export function readScaled(
     for (let b = 0; b < blocks; b++, block++) {
       const factor = 4 * Math.floor(block / blocksOfOne);
       const at = block * SCALED_BYTES - offsetBytes;
-      put(into, at, values.subarray(factor, factor + 4));
-      put(into, at + 4, plain.subarray(b * PLAIN_BYTES, (b + 1) * PLAIN_BYTES));
+      putInside(into, at, values.subarray(factor, factor + 4));
+      putInside(into, at + 4, plain.subarray(b * PLAIN_BYTES, (b + 1) * PLAIN_BYTES));
     }
   }
 }
 
-/** What of `bytes` falls within `into`. */
-function put(into: Uint8Array, at: number, bytes: Uint8Array): void {
+/** Puts what of `bytes` falls within `into` there. */
+export function putInside(into: Uint8Array, at: number, bytes: Uint8Array): void {
+  if (at >= 0 && at + bytes.length <= into.length) return into.set(bytes, at);
   if (at >= into.length || at + bytes.length <= 0) return;
   const inside = bytes.subarray(Math.max(0, -at), Math.min(bytes.length, into.length - at));
   into.set(inside, Math.max(0, at));

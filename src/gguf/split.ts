@@ -5,6 +5,7 @@
 import { ModelFormatError } from "../base/errors.ts";
 import type { PartHeader } from "./header.ts";
 import { joinScales } from "./scaled_tensors.ts";
+import { readAsTernary } from "./ternary_tensors.ts";
 import type { GgufPart, GgufTensor, GgufValue, TypedGgufFile } from "./types.ts";
 
 /** A part's header and where it came from. */
@@ -77,7 +78,8 @@ export function mergeParts(parts: readonly ReadPart[]): TypedGgufFile {
   }
   const { magic, version, metadata, metadataTypes } = first.header;
   const places = parts.map(({ path, sizeBytes }) => ({ path, sizeBytes }));
-  return { magic, version, metadata, metadataTypes, tensors: joinScales(tensors), parts: places };
+  const read = readAsTernary(joinScales(tensors));
+  return { magic, version, metadata, metadataTypes, tensors: read, parts: places };
 }
 
 /** Checks that `part` is number `index` of the model that `first` begins. */

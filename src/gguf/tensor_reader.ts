@@ -6,6 +6,7 @@ import { check } from "../base/check.ts";
 import { ModelFormatError } from "../base/errors.ts";
 import { type ByteSource, memorySource, openFileSource } from "./byte_source.ts";
 import { readScaled } from "./scaled_tensors.ts";
+import { readTernary } from "./ternary_tensors.ts";
 import type { GgufFile, GgufTensor } from "./types.ts";
 
 /** Makes the bytes of tensors that adapters change, or that are sums. */
@@ -76,6 +77,9 @@ export class TensorReader implements Disposable {
     }
     if (tensor.scaled !== undefined) {
       return readScaled(tensor.scaled, (own) => this.#sourceOf(own), { offsetBytes, into });
+    }
+    if (tensor.ternary !== undefined) {
+      return readTernary(tensor, (own) => this.#sourceOf(own), { offsetBytes, into });
     }
     this.#sourceOf(tensor).read(tensor.offsetBytes + offsetBytes, into);
   }

@@ -3,8 +3,9 @@
  * whole, and no two in the same place. Knows nothing of what a tensor is for.
  */
 import { alignUp } from "../base/check.ts";
-import { type Dtype, dtypeById } from "../model/dtypes.ts";
+import { type Dtype, dtypeById, elementCount } from "../model/dtypes.ts";
 import { CURE, type HeaderCursor } from "./header_cursor.ts";
+import { CODES_OF_GROUP, I2_S, type TailedDtype } from "./ternary_tensors.ts";
 import type { GgufTensor } from "./types.ts";
 
 /** Mixtures of experts that store each expert by itself reach 50,000. */
@@ -42,7 +43,7 @@ export function readTensorTable(
   checkNames(cursor, entries);
   const dataBegin = alignUp(cursor.offsetBytes, place.alignmentBytes);
   for (const entry of entries) checkPlace(cursor, entry, { ...place, dataBegin });
-  checkOverlap(cursor, entries);
+  checkOverlap(cursor, entries, { ...place, dataBegin });
   return entries.map(({ name, type, dims, relativeOffset, sizeBytes }) => {
     const offsetBytes = dataBegin + relativeOffset;
     return { name, type: type.name, dims, part: place.part, offsetBytes, sizeBytes };
@@ -52,7 +53,7 @@ export function readTensorTable(
 /** A tensor as the table has it. */
 interface Entry {
   readonly name: string;
-  readonly type: Dtype;
+  readonly type: Dtype | TailedDtype;
   readonly dims: readonly number[];
   /** From the beginning of the data. */
   readonly relativeOffset: number;
@@ -90,12 +91,14 @@ function readDimensions(cursor: HeaderCursor, what: string): number[] {
   return dims;
 }
 
-function readType(cursor: HeaderCursor, what: string): Dtype {
+const OLD_TYPE_CURE = "convert the model to a type of today, for example Q8_0 or Q4_0";
+
+function readType(cursor: HeaderCursor, what: string): Dtype | TailedDtype {
   const at = cursor.offsetBytes;
   const id = cursor.u32(`the type of ${what}`);
-  const type = dtypeById(id);
+  const type = id === I2_S.id ? I2_S : dtypeById(id);
   if (!type) {
-    const cure = "convert the model to a type of today, for example Q8_0 or Q4_0";
+    const cure = OLD_TYPE_CURE;
     throw cursor.error(`Cannot read ${what}: there is no tensor type ${id}: ${cure}`, at);
   }
   return type;
@@ -104,7 +107,7 @@ function readType(cursor: HeaderCursor, what: string): Dtype {
 /** Bytes of the tensor's data; refuses sizes past 2^53 and rows that end within a block. */
 function dataBytes(
   cursor: HeaderCursor,
-  tensor: { what: string; dims: readonly number[]; type: Dtype; at: number },
+  tensor: { what: string; dims: readonly number[]; type: Dtype | TailedDtype; at: number },
 ): number {
   const { what, dims, type, at } = tensor;
   if (dims[0] % type.blockElements !== 0) {
@@ -113,6 +116,13 @@ function dataBytes(
   }
   let sizeBytes = dims[0] / type.blockElements * type.blockBytes;
   for (const dimension of dims.slice(1)) sizeBytes *= dimension;
+  if ("tailBytes" in type) {
+    if (elementCount(dims) % CODES_OF_GROUP !== 0) {
+      const state = `${elementCount(dims)} weights are no multiple of ${CODES_OF_GROUP}`;
+      throw cursor.error(`Cannot read ${what}: ${state}: ${CURE}`, at);
+    }
+    sizeBytes += type.tailBytes;
+  }
   // Rounding can not hide an overflow: a product of integers that passes 2^53 stays above it.
   if (!Number.isSafeInteger(sizeBytes)) {
     const state = `[${dims.join(", ")}] is more data than any file holds`;
@@ -148,14 +158,28 @@ function checkPlace(
   }
 }
 
-function checkOverlap(cursor: HeaderCursor, entries: readonly Entry[]): void {
+function checkOverlap(
+  cursor: HeaderCursor,
+  entries: readonly Entry[],
+  place: { alignmentBytes: number; fileBytes: number; dataBegin: number },
+): void {
   const sorted = [...entries].sort((a, b) => a.relativeOffset - b.relativeOffset);
-  for (let i = 1; i < sorted.length; i++) {
-    const before = sorted[i - 1];
-    if (before.relativeOffset + before.sizeBytes > sorted[i].relativeOffset) {
-      const what = `Cannot read tensor "${sorted[i].name}"`;
-      const state = `its data overlaps that of "${before.name}"`;
-      throw cursor.error(`${what}: ${state}: ${CURE}`, sorted[i].at);
+  for (const [i, entry] of sorted.entries()) {
+    const next = sorted[i + 1];
+    const end = entry.relativeOffset + entry.sizeBytes;
+    if (next !== undefined && end > next.relativeOffset) {
+      const what = `Cannot read tensor "${next.name}"`;
+      const state = `its data overlaps that of "${entry.name}"`;
+      throw cursor.error(`${what}: ${state}: ${CURE}`, next.at);
+    }
+    const limit = next?.relativeOffset ?? place.fileBytes - place.dataBegin;
+    if (entry.type === I2_S && limit > alignUp(end, place.alignmentBytes)) {
+      // Files of autumn 2024 call IQ4_NL so, four rows woven into one another.
+      const state = `its type is ${I2_S.id}, but it is larger than one of ${I2_S.name}`;
+      throw cursor.error(
+        `Cannot read tensor "${entry.name}": ${state}: ${OLD_TYPE_CURE}`,
+        entry.at,
+      );
     }
   }
 }

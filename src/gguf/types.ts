@@ -79,6 +79,8 @@ export interface GgufTensor {
   readonly summed?: readonly SummedTensor[];
   /** Of NVFP4S: the file's tensor and the factors that a reader puts in front of its blocks. */
   readonly scaled?: ScaledTensor;
+  /** Of TQ2_0 and Q2_0: the file's tensor of I2_S, whose codes a reader gives their places. */
+  readonly ternary?: GgufTensor;
 }
 
 /** A vector of another file, F32, and how often it counts. */

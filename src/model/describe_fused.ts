@@ -121,7 +121,7 @@ function withShared(
 
 /** The tensor, and all that it is made of, so many parts further on. */
 function withPart(tensor: GgufTensor, shift: number): GgufTensor {
-  const { adapted, scaled, part } = tensor;
+  const { adapted, scaled, ternary, part } = tensor;
   const moved = (each: GgufTensor) => withPart(each, shift);
   const products = adapted?.products.map((product) => {
     return { ...product, left: moved(product.left), right: moved(product.right) };
@@ -131,5 +131,6 @@ function withPart(tensor: GgufTensor, shift: number): GgufTensor {
     part: part + shift,
     ...adapted && { adapted: { base: moved(adapted.base), products: products! } },
     ...scaled && { scaled: { base: moved(scaled.base), factors: moved(scaled.factors) } },
+    ...ternary && { ternary: moved(ternary) },
   };
 }

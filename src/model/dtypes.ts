@@ -29,7 +29,8 @@ const NVFP4S_ID = 0x3453564e;
 
 /**
  * The types in files of today. Numbers that are missing were withdrawn by ggml: 4, 5 (Q4_2, Q4_3),
- * 31 to 33 (Q4_0_4_4 …) and 36 to 38 (IQ4_NL_4_4 …); such files must be converted again.
+ * 31 to 33 (Q4_0_4_4 …) and 36 to 38 (IQ4_NL_4_4 …); such files must be converted again. 36 is also
+ * Microsoft's I2_S, of which a reader makes one of these (src/gguf/ternary_tensors.ts).
  */
 export const DTYPES: readonly Dtype[] = [
   dtype(0, "F32", 1, 4),

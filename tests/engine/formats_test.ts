@@ -5,7 +5,7 @@
  */
 import "../support/thread_pool.ts";
 import { assertEquals, assertLess } from "@std/assert";
-import { openGguf, TensorReader } from "../../src/gguf/mod.ts";
+import { openGguf, parseGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
 import { packFile } from "../../src/pack/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
@@ -15,6 +15,7 @@ import { nmse } from "../support/compare.ts";
 import { allLogits, withFile, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { randomIds } from "../support/rng.ts";
 import { withTensorScales } from "../support/scaled_model.ts";
+import { ternaryTwins } from "../support/ternary_model.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 
 /** More than the 16 rows that `logits` computes at once, and no multiple of 4. */
@@ -103,6 +104,19 @@ Deno.test("the engine computes NVFP4 with factors of tensors, and of experts, as
     }
   });
 });
+
+for (const [index, widths] of [WIDE, HALVES].entries()) {
+  Deno.test(`the engine computes I2_S, rows of ${widths.embeddingLength}, as the reference does`, async () => {
+    const tiny = { ...widths, architecture: "bitnet-b1.58", seed: 15 } as const;
+    const { i2s, floats } = ternaryTwins(tinyModel(tiny));
+    await withFile(i2s, async (path) => {
+      const exact = await compareAt(path, "Q2_0", [SHARED[index]]);
+      const file = parseGguf(floats);
+      const reference = new ReferenceModel(file, { reader: TensorReader.ofBytes(floats) });
+      assertEquals(exact, reference.forward(IDS), "the same weights as floats");
+    });
+  });
+}
 
 /** One thread, the test's own, takes tokens one by one, as decoding does; several take chunks. */
 async function compare(

@@ -4,7 +4,7 @@ import { tinyModel } from "../support/tiny_model.ts";
 
 function file(
   types: readonly string[],
-  options: { fileType?: number; magic?: "PWRI"; name?: string } = {},
+  options: { fileType?: number; magic?: "PWRI"; name?: string; rows?: Record<string, number> } = {},
 ) {
   return parseGguf(encodeGguf({
     magic: options.magic,
@@ -12,10 +12,10 @@ function file(
     tensors: types.map((type, index) => ({
       name: options.name ?? `t${index}`,
       type,
-      dims: [256],
+      dims: [256, options.rows?.[type] ?? 1],
       pieces: function* () {
         const bytes = { F32: 1024, Q4_K: 144, Q6_K: 210, Q8_0: 272 }[type]!;
-        yield new Uint8Array(bytes);
+        yield new Uint8Array(bytes * (options.rows?.[type] ?? 1));
       },
     })),
   }));
@@ -42,6 +42,8 @@ Deno.test("describeGguf() names a mixture, and does not believe a wrong file typ
   assertEquals(describeGguf(file(mixture)).quant, "Q4_K");
   assertEquals(describeGguf(file(["Q8_0"], { fileType: 15 })).quant, "Q8_0");
   assertEquals(describeGguf(file([])).quant, "none");
+  // Neither most bytes nor most tensors.
+  assertEquals(describeGguf(file(["F32", "F32", "Q8_0"], { rows: { Q8_0: 3 } })).quant, "Q8_0");
 });
 
 Deno.test("describeGguf() knows sparse models by their magic and by their predictors", () => {
