@@ -105,8 +105,8 @@ Deno.test("the engine computes NVFP4 with factors of tensors, and of experts, as
   });
 });
 
-for (const [index, widths] of [WIDE, HALVES].entries()) {
-  Deno.test(`the engine computes I2_S, rows of ${widths.embeddingLength}, as the reference does`, async () => {
+for (const [index, [type, widths]] of Object.entries({ TQ2_0: WIDE, Q2_0: HALVES }).entries()) {
+  Deno.test(`the engine computes I2_S, as ${type}, as the reference does`, async () => {
     const tiny = { ...widths, architecture: "bitnet-b1.58", seed: 15 } as const;
     const { i2s, floats } = ternaryTwins(tinyModel(tiny));
     await withFile(i2s, async (path) => {

@@ -99,7 +99,7 @@ for (
 }
 
 for (const alignment of [32, 64]) {
-  Deno.test(`parseGguf() takes tensors of I2_S, aligned to ${alignment}, the last one not padded`, () => {
+  Deno.test(`parseGguf() takes I2_S by ${alignment} bytes, the last one not padded`, () => {
     const own = { dims: [128, 2], type: I2_S };
     const offset = Math.ceil(96 / alignment) * alignment;
     const bytes = rawGguf({
