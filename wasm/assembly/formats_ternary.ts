@@ -24,8 +24,15 @@ export class TQ2_0 {
   @inline get mainStep(): i32 { return 2; }
   @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 { return v128.and(x, k0); }
   @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 { return v128.and(x, k0); }
-  @inline get halvesAt(): i32 { return -2; }
-  @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 1); }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
+  // Ternary scales are no subnormal f16, as those of other superblocks are (weight_bits.ts).
+  @inline lanes(f: usize, h0: v128, h1: v128, h2: v128): v128 {
+    return v128.load16_splat(f + SHORT);
+  }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    return f16_lanes(lanes, half, h0, h1);
+  }
 }
 
 /** d · (digit − 1): five digits a byte, a scale for 256. */
