@@ -5,7 +5,6 @@
  * it hang, trap or die. Everything else is the real one.
  */
 import { arm } from "./faulty_kernels.ts";
-import "../../workers/engine_worker.ts";
 
 /** Ids of the tiny models' vocabulary that no test needs otherwise. */
 const FAULTS: Readonly<Record<number, () => void>> = {
@@ -25,8 +24,19 @@ function hang(): void {
   throw new Error("the hang is over");
 }
 
-const real = self.onmessage as ((event: MessageEvent) => void) | null;
-self.onmessage = (event: MessageEvent<{ call: string; params: { ids?: number[] } }>) => {
+/** As often as this script: a thread of a pool (thread_pool.ts) has it several times. */
+const { search } = new URL(import.meta.url);
+const real = import(`../../workers/engine_worker.ts${search}`).then(() => {
+  const answer = self.onmessage as (event: MessageEvent) => void;
+  self.onmessage = receive;
+  return answer;
+});
+self.onmessage = receive;
+
+async function receive(
+  event: MessageEvent<{ call: string; params: { ids?: number[] } }>,
+): Promise<void> {
+  const answer = await real;
   const { call, params } = event.data;
   const ids = call === "generate" ? idsOf(params) : [];
   const last = ids.at(-1) ?? -1;
@@ -37,8 +47,8 @@ self.onmessage = (event: MessageEvent<{ call: string; params: { ids?: number[] }
     return;
   }
   if (last in FAULTS) arm(FAULTS[last]);
-  real?.(event);
-};
+  answer(event);
+}
 
 /** Of a request, or of a message that holds one. */
 function idsOf(params: { ids?: number[]; request?: { ids?: number[] } }): number[] {

@@ -49,7 +49,12 @@ async function begin({ script, turn, sizes }: Begin): Promise<void> {
   early = [];
   if (sizes !== null) sizesAsData(sizes);
   self.onmessage = null;
-  await import(`${script}?turn=${turn}`);
+  // What a blob's address has behind "?" is part of its name.
+  await import(`${script}${script.startsWith("blob:") ? "#" : "?"}turn=${turn}`);
+  // Else nothing it is asked would ever be answered: the test would hang.
+  if (self.onmessage === null) {
+    throw new Error(`${script} hears nothing in turn ${turn}: what it imports is not run again`);
+  }
   self.postMessage({ pool: "begun", turn } satisfies FromPool);
   const messages = early;
   early = null;

@@ -29,15 +29,18 @@ Deno.test("delayProcessEnd() holds for Deno.exit, and for a program that comes t
 Deno.test("delayProcessEnd() waits at once in a worker, which hears nothing of the end", async () => {
   const inWorker = `
     import { delayProcessEnd } from ${MODULE};
-    const startMs = performance.now();
-    await delayProcessEnd(200);
-    postMessage(performance.now() - startMs >= 200);`;
+    self.onmessage = async () => {
+      const startMs = performance.now();
+      await delayProcessEnd(200);
+      postMessage(performance.now() - startMs >= 200);
+    };`;
   const url = URL.createObjectURL(new Blob([inWorker], { type: "application/typescript" }));
   const worker = new Worker(url, { type: "module" });
   try {
     const { promise, resolve, reject } = Promise.withResolvers<boolean>();
     worker.onmessage = ({ data }) => resolve(data);
     worker.onerror = (event) => reject(new Error(event.message));
+    worker.postMessage("begin");
     assertEquals(await promise, true);
   } finally {
     worker.terminate();
