@@ -173,13 +173,18 @@ function checkOverlap(
       throw cursor.error(`${what}: ${state}: ${CURE}`, next.at);
     }
     const limit = next?.relativeOffset ?? place.fileBytes - place.dataBegin;
-    if (entry.type === I2_S && limit > alignUp(end, place.alignmentBytes)) {
-      // Files of autumn 2024 call IQ4_NL so, four rows woven into one another.
-      const state = `its type is ${I2_S.id}, but it is larger than one of ${I2_S.name}`;
+    if (entry.type === I2_S && isWovenIq4(entry, limit, place.alignmentBytes)) {
+      const state = `its type is ${I2_S.id}, its size that of IQ4_NL_4_4`;
       throw cursor.error(
         `Cannot read tensor "${entry.name}": ${state}: ${OLD_TYPE_CURE}`,
         entry.at,
       );
     }
   }
+}
+
+/** Files of autumn 2024 have I2_S's number for IQ4_NL with four rows woven into one another. */
+function isWovenIq4({ relativeOffset, dims }: Entry, limit: number, alignment: number): boolean {
+  const end = relativeOffset + elementCount(dims) / 32 * 18;
+  return end <= limit && limit <= alignUp(end, alignment);
 }

@@ -63,13 +63,14 @@ export function readTernary(
   const { blockElements, blockBytes } = type;
   const write = type.name === "TQ2_0" ? writeTq2_0 : writeQ2_0;
   const block = new Uint8Array(blockBytes);
-  const codes = new Uint8Array(PIECE_GROUPS * GROUP_BYTES);
   const end = Math.ceil((offsetBytes + into.length) / blockBytes) * blockElements;
   let first = Math.floor(offsetBytes / blockBytes) * blockElements;
   // Groups are whole, blocks of Q2_0 are half of one.
   let group = Math.floor(first / GROUP);
+  const endGroup = Math.ceil(end / GROUP);
+  const codes = new Uint8Array(Math.min(PIECE_GROUPS, endGroup - group) * GROUP_BYTES);
   while (first < end) {
-    const groups = Math.min(PIECE_GROUPS, Math.ceil(end / GROUP) - group);
+    const groups = Math.min(PIECE_GROUPS, endGroup - group);
     const piece = codes.subarray(0, groups * GROUP_BYTES);
     source.read(base.offsetBytes + group * GROUP_BYTES, piece);
     const pieceEnd = (group + groups) * GROUP;

@@ -83,12 +83,12 @@ for (
     ["half a group", [{ dims: [64, 3], type: I2_S }], 96, "192 weights are no multiple of 128"],
     ["a tail that is missing", [{ dims: [128, 2], type: I2_S }], 64, "it ends at byte"],
     // IQ4_NL_4_4 of 2024: 18 bytes for 32 weights.
-    ["a size of IQ4_NL_4_4", [{ dims: [128, 2], type: I2_S }], 144, "larger than one of I2_S"],
+    ["a size of IQ4_NL_4_4", [{ dims: [128, 2], type: I2_S }], 144, "its size that of IQ4_NL_4_4"],
     [
       "a size of IQ4_NL_4_4 in front of another tensor",
       [{ dims: [128, 2], type: I2_S }, { name: "b", offset: 160 }],
       192,
-      "larger than one of I2_S: convert the model",
+      "its size that of IQ4_NL_4_4: convert the model",
     ],
   ] as const
 ) {
