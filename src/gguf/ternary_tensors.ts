@@ -73,6 +73,7 @@ export function readTernary(
     const groups = Math.min(PIECE_GROUPS, endGroup - group);
     const piece = codes.subarray(0, groups * GROUP_BYTES);
     source.read(base.offsetBytes + group * GROUP_BYTES, piece);
+    zeroThrees(piece);
     const pieceEnd = (group + groups) * GROUP;
     for (; first < pieceEnd; first += blockElements) {
       write(piece, first - group * GROUP, block, factor);
@@ -80,6 +81,11 @@ export function readTernary(
     }
     group += groups;
   }
+}
+
+/** A code of 3, which no converter writes, is 0 (of weights: code 1) in I2_S, and 2 elsewhere. */
+function zeroThrees(codes: Uint8Array): void {
+  for (let i = 0; i < codes.length; i++) codes[i] &= ~((codes[i] & codes[i] >> 1 & 0x55) << 1);
 }
 
 /** Two groups, whose codes lie the other way round in each byte. */

@@ -56,6 +56,22 @@ Deno.test("a tensor of I2_S is read beyond what is read of a file at once", () =
   assertEquals(weightsOf(i2s), weightsOf(floats));
 });
 
+for (const [type, widths] of Object.entries(WIDTHS)) {
+  Deno.test(`a code of 3 is a weight of 0, as ${type}`, () => {
+    const { i2s, floats } = ternaryTwins(tinyModel({ architecture: "bitnet", ...widths }));
+    const name = "blk.0.ffn_up.weight";
+    const own = parseGguf(i2s).tensors.get(name)!, twin = parseGguf(floats).tensors.get(name)!;
+    // Byte 0: of weights 0 and 64; byte 1: of weights 33 and 97.
+    i2s[own.ternary!.offsetBytes] |= 0xcc;
+    i2s[own.ternary!.offsetBytes + 1] |= 0x33;
+    using reader = TensorReader.ofBytes(i2s);
+    using floatReader = TensorReader.ofBytes(floats);
+    const expected = dequantize("F32", floatReader.readAll(twin)).slice();
+    for (const at of [0, 64, 33, 97]) expected[at] = 0;
+    assertEquals(dequantize(own.type, reader.readAll(own)), expected);
+  });
+}
+
 /** Halfway between two numbers of 16 bits, as far from either as no larger one is. */
 const BETWEEN = 700.5 * 2 ** -24;
 
