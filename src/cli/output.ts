@@ -1,9 +1,11 @@
 /**
  * The two streams of a command: stdout carries the answer and nothing else, stderr everything
- * else. Writes are synchronous, so that nothing is lost when the process exits.
+ * else. Writes are synchronous, so that nothing is lost when the process exits; but a server's
+ * stderr is written behind its back, so that a reader who stops does not stop it.
  */
 
 import { explainWriteError } from "../base/write_errors.ts";
+import { TextQueue } from "./text_queue.ts";
 
 /** Whoever read our stdout has gone, as in `ganglion … | head -1`. */
 export class BrokenPipeError extends Error {
@@ -14,6 +16,13 @@ const encoder = new TextEncoder();
 
 /** A line on the terminal that will be written over: nothing else may stand behind it. */
 let hasPassingLine = false;
+
+/** Set: what goes to stderr is written by it. */
+let errorQueue: TextQueue | null = null;
+/** What is kept for a reader of stderr who has stopped: some thousand lines of a log. */
+const ERROR_UNITS_MAX = 1 << 20;
+/** How long whoever leaves waits for that reader. */
+const ERROR_FLUSH_MS = 1000;
 
 /**
  * Writes text to stdout as it is.
@@ -65,7 +74,27 @@ export function takePassingLineAway(): void {
 /** To the line's begin, and what stands there goes. */
 const LINE_BEGIN = "\r\x1b[K";
 
+/**
+ * From now on, and until it is disposed, nothing waits for who reads stderr: a terminal that is
+ * held (Ctrl-S), or `| less`. Disposed: the rest is written, if that reader takes it soon.
+ * @param onLost told of how many lines were too many to keep.
+ */
+export function writeErrorsLater(onLost: (lines: number) => void): AsyncDisposable {
+  const queue = new TextQueue({
+    write: (bytes) => Deno.stderr.write(bytes),
+    ...{ unitsMax: ERROR_UNITS_MAX, onLost },
+  });
+  errorQueue = queue;
+  return {
+    async [Symbol.asyncDispose]() {
+      // A write behind one that hangs would hang, too: then what is left is lost with the process.
+      if (await queue.flush(ERROR_FLUSH_MS)) errorQueue = null;
+    },
+  };
+}
+
 function tell(text: string): void {
+  if (errorQueue !== null) return errorQueue.push(text);
   try {
     writeAll(Deno.stderr, text);
   } catch {

@@ -38,7 +38,11 @@ async function runNow({ args, stdin, env, run = runCli }: Given): Promise<Heard>
   const undo = [
     ...Object.entries(env).map(([name, value]) => setEnv(name, value)),
     replace(Deno.stdout, { writeSync: out.writeSync, isTerminal: () => false }),
-    replace(Deno.stderr, { writeSync: err.writeSync, isTerminal: () => false }),
+    replace(Deno.stderr, {
+      writeSync: err.writeSync,
+      write: (bytes: Uint8Array) => Promise.resolve(err.writeSync(bytes)),
+      isTerminal: () => false,
+    }),
     replace(Deno.stdin, streamOf(stdin)),
     sayInto(["debug", "info", "log"], out),
     sayInto(["error", "warn"], err),

@@ -87,3 +87,33 @@ Deno.test("serve without a MODEL serves the built-in one, whose first token come
   assertEquals((await finish(child, log)).code, 0);
   assert(firstTokenMs < FIRST_TOKEN_MS_MAX, `${firstTokenMs} ms`);
 });
+
+Deno.test("serve answers, and ends, while nobody reads what it logs", () =>
+  withTinyModel(async (path) => {
+    const child = startCli(["serve", path, "--port", "0", "--threads", "1"]);
+    await child.stdin.close();
+    // A stream that keeps nothing back: what nobody reads stays in the pipe, which is soon full.
+    const reader = child.stderr.getReader();
+    let text = "";
+    const read = async () => {
+      const { value } = await reader.read();
+      if (value !== undefined) text += new TextDecoder().decode(value);
+      return value !== undefined;
+    };
+    let url: string | undefined;
+    while (url === undefined && await read()) {
+      url = /Serving .* at (http:\/\/127\.0\.0\.1:\d+)/.exec(text)?.[1];
+    }
+    // Some 600 bytes of log each.
+    for (let i = 0; i < 400; i++) {
+      const reply = await fetch(`${url}/${"a".repeat(500)}`, { signal: AbortSignal.timeout(5000) });
+      await reply.body?.cancel();
+      assertEquals(reply.status, 404);
+    }
+    child.kill("SIGTERM");
+    assertEquals((await child.status).code, 0);
+    while (await read());
+    assert(text.split("\n").length > 50, text.slice(-300));
+    assert(!text.includes("Stopping"), "all of the log was read, so nothing was held");
+    await child.stdout.cancel();
+  }));

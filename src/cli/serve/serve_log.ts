@@ -1,10 +1,11 @@
 /** What `serve` writes to stderr: lines for people on a terminal, JSON for machines elsewhere. */
 import { Log } from "../../base/log.ts";
 import type { RegistryEvent } from "../../models/mod.ts";
-import { writeErrorLine } from "../output.ts";
+import { writeErrorLine, writeErrorsLater } from "../output.ts";
 import type { ServerFlags } from "./serve_options.ts";
 
-export interface ServeLog {
+/** Disposed: lines that are not written yet are, if somebody reads them. */
+export interface ServeLog extends AsyncDisposable {
   readonly log: Log;
   readonly isForPeople: boolean;
   /** Tells whoever started the server something. */
@@ -17,7 +18,8 @@ export function createServeLog({ logFormat, logLevel }: ServerFlags): ServeLog {
   const log = new Log({ level: logLevel, form, write: writeErrorLine });
   const announce = (text: string) =>
     isForPeople ? writeErrorLine(text) : log.info("notice", { text });
-  return { log, isForPeople, announce };
+  const later = writeErrorsLater((lines) => log.warn("log lines lost", { lines }));
+  return { log, isForPeople, announce, [Symbol.asyncDispose]: () => later[Symbol.asyncDispose]() };
 }
 
 /** Writes down what the registry did. */

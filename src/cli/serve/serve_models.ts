@@ -36,7 +36,7 @@ const NAMES_MAX = 10;
 
 /** Serves these models, the default one first, until it is told to stop. */
 export async function serveModels(paths: readonly string[], options: Options): Promise<void> {
-  const log = createServeLog(options);
+  await using log = createServeLog(options);
   const keys = new ApiKeys(readKeys(options));
   for (const path of paths) await pullIfMissing(path, options);
   const metrics = new ServerMetrics({ compat: options.metricsCompat });

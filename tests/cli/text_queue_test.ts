@@ -1,0 +1,71 @@
+import { assertEquals } from "@std/assert";
+import { TextQueue } from "../../src/cli/text_queue.ts";
+
+/** A stream that takes nothing until it is told to, and then some of it at a time. */
+class HeldStream {
+  text = "";
+  #held = Promise.withResolvers<void>();
+  #isFailing = false;
+
+  constructor(readonly bytesAtOnce = Infinity) {}
+
+  readonly write = async (bytes: Uint8Array): Promise<number> => {
+    await this.#held.promise;
+    if (this.#isFailing) throw new Deno.errors.BrokenPipe("nobody reads");
+    const taken = bytes.subarray(0, this.bytesAtOnce);
+    this.text += new TextDecoder().decode(taken);
+    return taken.length;
+  };
+
+  release({ isFailing = false } = {}): void {
+    this.#isFailing = isFailing;
+    this.#held.resolve();
+  }
+
+  hold(): void {
+    this.#held = Promise.withResolvers<void>();
+  }
+}
+
+Deno.test("texts are written in their order, those that wait together, however little is taken", async () => {
+  const stream = new HeldStream(3);
+  const queue = new TextQueue({ write: stream.write, unitsMax: 100 });
+  for (const text of ["one\n", "two\n", "three\n"]) queue.push(text);
+  assertEquals([await queue.flush(0), stream.text], [false, ""]);
+  stream.release();
+  assertEquals([await queue.flush(10_000), stream.text], [true, "one\ntwo\nthree\n"]);
+  queue.push("four\n");
+  assertEquals([await queue.flush(10_000), stream.text], [true, "one\ntwo\nthree\nfour\n"]);
+});
+
+Deno.test("what is too much to keep is lost in one piece and told of where it stood", async () => {
+  const stream = new HeldStream();
+  const queue = new TextQueue({
+    write: stream.write,
+    unitsMax: 8,
+    onLost: (count) => queue.push(`lost ${count}\n`),
+  });
+  // The first is being written; two are kept; the small one would have room behind a gap.
+  for (const text of ["one\n", "two\n", "six\n", "seven\n", "x"]) queue.push(text);
+  stream.release();
+  assertEquals(await queue.flush(10_000), true);
+  assertEquals(stream.text, "one\ntwo\nsix\nlost 2\n");
+  stream.text = "";
+  stream.hold();
+  for (const text of ["a\n", "b\n"]) queue.push(text);
+  stream.release();
+  await queue.flush(10_000);
+  assertEquals(stream.text, "a\nb\n");
+});
+
+Deno.test("a reader who has gone loses what was being written, and later texts are tried", async () => {
+  const stream = new HeldStream();
+  const queue = new TextQueue({ write: stream.write, unitsMax: 100 });
+  queue.push("lost\n");
+  stream.release({ isFailing: true });
+  assertEquals(await queue.flush(10_000), true);
+  stream.release();
+  queue.push("heard\n");
+  await queue.flush(10_000);
+  assertEquals(stream.text, "heard\n");
+});
