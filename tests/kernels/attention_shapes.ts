@@ -58,6 +58,11 @@ export function* attentionShapes(type: CacheType): Generator<AttentionCase> {
       yield { ...usual, heads: 2 * groupSize, groupSize, headOffset, n: 6, p0: 3 };
     }
   }
+  // More groups than are gone through at once, the first and the last one not whole.
+  for (const n of [1, 5]) {
+    yield { ...usual, n, p0: 90, heads: 40, groupSize: 1, headDim: 128 };
+    yield { ...usual, n, p0: 64, heads: 63, groupSize: 4, headOffset: 2, headDim: 128 };
+  }
   for (const n of [1, 2, 3, 4, 5, 16, 17, 64]) {
     for (const p0 of [0, 1, 31, 32, 33, 63, 64, 65, 130]) yield { ...usual, n, p0, headDim: 16 };
   }

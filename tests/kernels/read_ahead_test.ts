@@ -5,6 +5,7 @@
  */
 import { assert } from "@std/assert";
 import { alignUp } from "../../src/base/check.ts";
+import { KV_BLOCK_POSITIONS, KV_SCALES_BYTES } from "../../src/memory/kv_layout.ts";
 import {
   blockWeights,
   byColumnsRowBytes,
@@ -133,3 +134,44 @@ Deno.test("products by neurons read their rows and no more", () => {
     assert(kernels.matmul_fired_neurons(...at, 0, x, rows, OUT, scratch) === rows, `${type}`);
   }, types);
 });
+
+Deno.test("attention fetches keys and values within their cache", () => {
+  const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
+  const kernels = instantiateKernels(loadKernelModuleSync(), memory);
+  const n = 3, p0 = 61, blocks = 2, table = 0, q = PAGE_BYTES, out = 2 * PAGE_BYTES;
+  new Uint32Array(memory.buffer, table, blocks).set([1, 0]);
+  const scratch = 4 * PAGE_BYTES, other = 8 * PAGE_BYTES;
+  for (const [dim, valueDim] of [[4, 4], [40, 12], [64, 64], [72, 72], [96, 4]]) {
+    for (const kvHeads of [1, 2, 3]) {
+      for (const groupSize of [1, 3]) {
+        const heads = kvHeads * groupSize;
+        const run = (type: "i16" | "f32", keys: number, values: number, count: number) => {
+          // deno-fmt-ignore
+          kernels[`attention_${type}`](
+            q, heads * dim, keys, values, kvHeads, table, blocks, out, heads * dim, scratch,
+            count, p0, heads, 0, groupSize, dim, valueDim, 0, 1, 0, 0, 0, 0, 0, 0, 0,
+          );
+        };
+        assert(kernels.attention_scratch_bytes(n, heads, groupSize, dim) <= other - scratch);
+        for (const type of ["i16", "f32"] as const) {
+          const pieces = blocks * kvHeads;
+          for (const count of [1, n]) {
+            run(
+              type,
+              other,
+              MEMORY_BYTES - pieces * pieceBytes(type, alignUp(valueDim, 16)),
+              count,
+            );
+            run(type, MEMORY_BYTES - pieces * pieceBytes(type, dim), other, count);
+          }
+        }
+      }
+    }
+  }
+});
+
+/** Of a head's keys of a block, or of its values, whose dimensions are rounded up to 16. */
+function pieceBytes(type: "i16" | "f32", dim: number): number {
+  return type === "f32" ? dim * KV_BLOCK_POSITIONS * 4 : dim * KV_BLOCK_POSITIONS * 2 +
+    KV_SCALES_BYTES;
+}

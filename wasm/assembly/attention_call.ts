@@ -93,16 +93,20 @@ export class Call {
   cutWeights: usize;
   tiles: usize;
   tileBytes: u32;
-  /** The next block's pieces, fetched while this one is computed with: what is left of them. */
-  nextKeys: usize;
-  nextValues: usize;
-  nextLeft: u32;
-  /** Bytes of each that are fetched at a time. */
-  nextStep: u32;
+  /** Tiles of the first group at work, bytes of each group's, and how many groups there can be. */
+  firstTiles: usize;
+  groupBytes: u32;
+  groupsMax: u32;
+  /** Where in the next piece of keys and of values the next lines are, and from line to line. */
+  nextLine: usize;
+  otherLine: usize;
+  lineStep: u32;
   /** A sum that keeps the compiler from dropping loads. */
   fetched: u32;
 }
 
+/** Room for the tiles of several groups: a part of the L2 cache. */
+const GROUPS_BYTES: u32 = 64 << 10;
 const FIXED_BYTES: u32 = CALL_BYTES + 2 * SCORES_BYTES + TILE_QUERIES * PARTIAL_BYTES +
   SCORE_ROW_BYTES;
 
@@ -134,19 +138,31 @@ export function padded_dim(valueDim: u32): u32 {
 export function scratch_bytes(n: u32, heads: u32, groupSize: u32, headDim: u32): u64 {
   const group = min(heads, groupSize);
   if ((n >> 20) != 0 || (group >> 16) != 0 || (headDim >> 16) != 0) return 1 << 60;
-  const tiles = (<u64>n * group + TILE_QUERIES - 1) / TILE_QUERIES;
-  return FIXED_BYTES + max<u64>(tiles, 1) * tile_bytes(headDim);
+  const bytes = group_bytes(n, group, headDim);
+  const groups = groupSize == 0 ? 1 : (<u64>heads + groupSize - 1) / groupSize + 1;
+  return FIXED_BYTES + max<u64>(bytes, min<u64>(GROUPS_BYTES, groups * bytes));
 }
 
-/** Fills in where the parts of the scratch are; headDim and valueDim must be set. */
+/** Bytes of a group's tiles. */
+@inline
+function group_bytes(n: u32, group: u32, headDim: u32): u64 {
+  const tiles = (<u64>n * group + TILE_QUERIES - 1) / TILE_QUERIES;
+  return max<u64>(tiles, 1) * tile_bytes(headDim);
+}
+
+/** Fills in where the parts of the scratch are; n, heads and their sizes must be set. */
 export function place_scratch(call: Call): void {
   call.paddedDim = padded_dim(call.valueDim);
   call.scores = changetype<usize>(call) + CALL_BYTES;
   call.partial = call.scores + SCORES_BYTES;
   call.valueWeights = call.partial + TILE_QUERIES * PARTIAL_BYTES;
   call.cutWeights = call.valueWeights + SCORE_ROW_BYTES;
-  call.tiles = call.cutWeights + SCORES_BYTES;
+  call.firstTiles = call.cutWeights + SCORES_BYTES;
   call.tileBytes = <u32>tile_bytes(call.headDim);
+  call.groupBytes = <u32>group_bytes(call.n, min(call.heads, call.groupSize), call.headDim);
+  call.groupsMax = max<u32>(GROUPS_BYTES / call.groupBytes, 1);
+  call.nextLine = call.otherLine = changetype<usize>(call);
+  call.lineStep = 0;
 }
 
 /** First position that token t sees. */

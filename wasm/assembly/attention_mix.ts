@@ -23,14 +23,20 @@ export function mix_tile<T>(call: Call, tile: usize, values: usize, count: u32):
   let mixed = mixed_of(call, tile);
   for (let column: u32 = 0; column < call.paddedDim; column += CHUNK_COLUMNS) {
     const from = values + (column << 2);
-    if (call.width == 1) mix_1_by_16<T>(weights, from, step, turns, state, mixed);
-    else mix_4_by_16<T>(weights, from, step, turns, state, mixed);
+    if (call.width == 1) {
+      mix_1_by_16<T>(call, weights, from, step, turns, state, mixed);
+    } else if (call.lineStep == 0) {
+      mix_4_by_16<T, void>(call, weights, from, step, turns, state, mixed);
+    } else {
+      mix_4_by_16<T, usize>(call, weights, from, step, turns, state, mixed);
+    }
     mixed += call.width * (CHUNK_COLUMNS * 4);
   }
 }
 
-/** Four queries by sixteen columns. */
-function mix_4_by_16<T>(
+/** Four queries by sixteen columns. Line: void where no lines are fetched meanwhile. */
+function mix_4_by_16<T, Line>(
+  call: Call,
   w: usize,
   v: usize,
   vStep: u32,
@@ -40,6 +46,8 @@ function mix_4_by_16<T>(
 ): void {
   let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
   let c0 = a0, c1 = a0, c2 = a0, c3 = a0, d0 = a0, d1 = a0, d2 = a0, d3 = a0;
+  let next = call.nextLine, other = call.otherLine, sum = call.fetched;
+  const step = call.lineStep;
   for (; turns != 0; turns--) {
     const v0 = v128.load(v), v1 = v128.load(v, 16), v2 = v128.load(v, 32), v3 = v128.load(v, 48);
     const wa = v128.load_splat<u32>(w);
@@ -64,7 +72,13 @@ function mix_4_by_16<T>(
     d3 = multiply_add<T>(wd, v3, d3);
     w += 4;
     v += vStep;
+    if (!isVoid<Line>()) {
+      sum += load<u32>(next);
+      const behind = next + step;
+      next = other, other = behind;
+    }
   }
+  call.nextLine = next, call.otherLine = other, call.fetched = sum;
   add_row<T>(mixed, state, a0, a1, a2, a3);
   add_row<T>(mixed + 64, state + 4, b0, b1, b2, b3);
   add_row<T>(mixed + 128, state + 8, c0, c1, c2, c3);
@@ -73,6 +87,7 @@ function mix_4_by_16<T>(
 
 /** One query by sixteen columns. */
 function mix_1_by_16<T>(
+  call: Call,
   w: usize,
   v: usize,
   vStep: u32,
@@ -81,6 +96,8 @@ function mix_1_by_16<T>(
   mixed: usize,
 ): void {
   let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
+  let next = call.nextLine, other = call.otherLine, sum = call.fetched;
+  const step = call.lineStep;
   for (; turns != 0; turns--) {
     const x = v128.load_splat<u32>(w);
     a0 = multiply_add<T>(x, v128.load(v), a0);
@@ -89,7 +106,11 @@ function mix_1_by_16<T>(
     a3 = multiply_add<T>(x, v128.load(v, 48), a3);
     w += 4;
     v += vStep;
+    sum += load<u32>(next);
+    const behind = next + step;
+    next = other, other = behind;
   }
+  call.nextLine = next, call.otherLine = other, call.fetched = sum;
   add_row<T>(mixed, state, a0, a1, a2, a3);
 }
 

@@ -8,29 +8,39 @@ import { multiply_add } from "./simd";
 
 /** scores f32 [w, 32] = queries · keys for the call's w lanes. */
 export function score_tile<T>(call: Call, tile: usize, keys: usize): void {
-  const own = state_of(call, tile) + STATE_QUERY_SCALE;
-  const scales = scales_of(keys, call.headDim), scores = call.scores;
-  const turns = isFloat<T>() ? call.headDim : call.headDim >> 1;
+  const scales = scales_of(keys, call.headDim);
   if (call.width == 1) {
-    score_1_by_32<T>(tile, keys, turns, scales, own, scores);
+    score_1_by_32<T>(call, tile, keys, scales);
+  } else if (call.lineStep == 0) {
+    score_4_by_16<T, void>(call, tile, keys, scales, call.scores);
+    score_4_by_16<T, void>(call, tile, keys + 64, scales + 64, call.scores + 64);
   } else {
-    score_4_by_16<T>(tile, keys, turns, scales, own, scores);
-    score_4_by_16<T>(tile, keys + 64, turns, scales + 64, own, scores + 64);
+    score_4_by_16<T, usize>(call, tile, keys, scales, call.scores);
+    score_4_by_16<T, usize>(call, tile, keys + 64, scales + 64, call.scores + 64);
   }
 }
 
-/** Four queries by sixteen positions. */
-function score_4_by_16<T>(
-  q: usize,
+/** Turns of a tile over the dimensions of a key. */
+@inline
+function turns_of<T>(call: Call): u32 {
+  return isFloat<T>() ? call.headDim : call.headDim >> 1;
+}
+
+/** Four queries by sixteen positions. Line: void where no lines are fetched meanwhile. */
+function score_4_by_16<T, Line>(
+  call: Call,
+  tile: usize,
   k: usize,
-  turns: u32,
   scales: usize,
-  queryScales: usize,
   scores: usize,
 ): void {
+  const queryScales = state_of(call, tile) + STATE_QUERY_SCALE;
+  let q = tile;
   let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
   let c0 = a0, c1 = a0, c2 = a0, c3 = a0, d0 = a0, d1 = a0, d2 = a0, d3 = a0;
-  for (; turns != 0; turns--) {
+  let next = call.nextLine, other = call.otherLine, sum = call.fetched;
+  const step = call.lineStep;
+  for (let turns = turns_of<T>(call); turns != 0; turns--) {
     const k0 = v128.load(k), k1 = v128.load(k, 16), k2 = v128.load(k, 32), k3 = v128.load(k, 48);
     const qa = v128.load_splat<u32>(q);
     a0 = multiply_add<T>(qa, k0, a0);
@@ -54,7 +64,13 @@ function score_4_by_16<T>(
     d3 = multiply_add<T>(qd, k3, d3);
     q += 16;
     k += 128;
+    if (!isVoid<Line>()) {
+      sum += load<u32>(next);
+      const behind = next + step;
+      next = other, other = behind;
+    }
   }
+  call.nextLine = next, call.otherLine = other, call.fetched = sum;
   // What places have in common is a variable: Binaryen would share it among some of them only.
   const s0 = v128.load(scales), s1 = v128.load(scales, 16);
   const s2 = v128.load(scales, 32), s3 = v128.load(scales, 48);
@@ -82,16 +98,13 @@ function score_4_by_16<T>(
 }
 
 /** One query by the whole block. */
-function score_1_by_32<T>(
-  q: usize,
-  k: usize,
-  turns: u32,
-  scales: usize,
-  queryScale: usize,
-  scores: usize,
-): void {
+function score_1_by_32<T>(call: Call, tile: usize, k: usize, scales: usize): void {
+  const queryScale = state_of(call, tile) + STATE_QUERY_SCALE, scores = call.scores;
+  let q = tile;
   let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0;
-  for (; turns != 0; turns--) {
+  let next = call.nextLine, other = call.otherLine, sum = call.fetched;
+  const step = call.lineStep;
+  for (let turns = turns_of<T>(call); turns != 0; turns--) {
     const x = v128.load_splat<u32>(q);
     a0 = multiply_add<T>(x, v128.load(k), a0);
     a1 = multiply_add<T>(x, v128.load(k, 16), a1);
@@ -103,7 +116,10 @@ function score_1_by_32<T>(
     a7 = multiply_add<T>(x, v128.load(k, 112), a7);
     q += 4;
     k += 128;
+    sum += load<u32>(next) + load<u32>(other);
+    next += step, other += step;
   }
+  call.nextLine = next, call.otherLine = other, call.fetched = sum;
   const x = v128.load_splat<f32>(queryScale);
   v128.store(scores, scaled<T>(a0, v128.load(scales), x));
   v128.store(scores, scaled<T>(a1, v128.load(scales, 16), x), 16);

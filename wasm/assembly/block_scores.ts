@@ -4,7 +4,6 @@
  * Contract: wasm/chosen_kernels.ts; layout of the cache: src/memory/kv_layout.ts. As in indexer.ts
  * all heads of a token are queries alike, which share one key a position.
  */
-import { begin_group, pack_queries } from "./attention";
 import {
   BLOCK_POSITIONS,
   Call,
@@ -13,6 +12,7 @@ import {
   scratch_bytes,
   SCORE_ROW_BYTES,
 } from "./attention_call";
+import { begin_group, pack_queries } from "./attention_queries";
 import { score_tile } from "./attention_score";
 import { check_bytes, check_f32_rows } from "./bounds";
 import { block_at } from "./store";
@@ -92,7 +92,7 @@ function score_blocks<T>(
   call.headDim = call.valueDim = headDim;
   call.scale = 1;
   place_scratch(call);
-  begin_group(call, 0);
+  begin_group(call, 0, 0);
   pack_queries<T>(call);
   for (let head: u32 = 0; head < heads; head++) fill(scores, head * stride, scored, -Infinity);
   for (let block: u32 = 0; block < count; block++) {

@@ -7,7 +7,6 @@
  * All heads of a token are queries alike, in attention's tiles, and blocks of 32 positions pass as
  * they do there (attention.ts): only what becomes of scores is another thing.
  */
-import { begin_group, pack_queries } from "./attention";
 import {
   BLOCK_POSITIONS,
   Call,
@@ -16,6 +15,7 @@ import {
   scratch_bytes,
   SCORE_ROW_BYTES,
 } from "./attention_call";
+import { begin_group, pack_queries } from "./attention_queries";
 import { score_tile } from "./attention_score";
 import { check_bytes, check_f32_rows } from "./bounds";
 import { madd } from "./simd";
@@ -90,7 +90,7 @@ function score_positions<T>(
   call.headDim = call.valueDim = headDim;
   call.scale = 1;
   place_scratch(call);
-  begin_group(call, 0);
+  begin_group(call, 0, 0);
   pack_queries<T>(call);
   for (let block: u32 = 0; block < count; block++) {
     const piece = keys + block_at(table, block * BLOCK_POSITIONS, blocks) *
