@@ -210,10 +210,13 @@ const HOT_LOOPS: readonly HotLoop[] = [
   { name: "matmul_float_f32/tile_2_rows<f32>", instruction: "f32x4.relaxed_madd", times: 16 },
   { name: "matmul_float_f32/tile_2_rows<u16>", instruction: "f32x4.relaxed_madd", times: 16 },
   { name: "matmul_float_f32/tile_2_rows<i16>", instruction: "f32x4.relaxed_madd", times: 16 },
-  { name: "attention_score/score_4_by_16<i16>", instruction: "i32x4.dot_i16x8_s", times: 16 },
-  { name: "attention_score/score_4_by_16<f32>", instruction: "f32x4.relaxed_madd", times: 16 },
-  { name: "attention_mix/mix_4_by_16<i16>", instruction: "i32x4.dot_i16x8_s", times: 16 },
-  { name: "attention_mix/mix_4_by_16<f32>", instruction: "f32x4.relaxed_madd", times: 16 },
+  ...["attention_score/score_4_by_16", "attention_mix/mix_4_by_16"].flatMap((name) =>
+    // Without and with the lines that are fetched meanwhile.
+    ["void", "usize"].flatMap((line) => [
+      { name: `${name}<i16,${line}>`, instruction: "i32x4.dot_i16x8_s", times: 16 },
+      { name: `${name}<f32,${line}>`, instruction: "f32x4.relaxed_madd", times: 16 },
+    ])
+  ),
 ];
 
 for (const { name, instruction, times, calls = 0 } of HOT_LOOPS) {
