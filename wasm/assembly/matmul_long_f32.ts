@@ -13,7 +13,7 @@
  * cache while these tokens pass.
  */
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
-import { F16_MASK, f16_bits_to_f32x4, madd, opaque, TWO_POW_112 } from "./simd";
+import { F16_MASK, f16_bits_to_f32x4, madd, opaque, TWO_POW_112_BITS } from "./simd";
 
 const CLASSES: u32 = 8;
 const TILE_ROWS: u32 = 16;
@@ -130,28 +130,31 @@ function pack_rows(
 
 function pack_four<T>(a: usize, b: usize, c: usize, d: usize, steps: u32, to: usize): void {
   const classStep = steps * (TILE_ROWS * 4);
+  const mask = i32x4.splat(opaque(F16_MASK, steps));
+  const power = f32x4.splat(reinterpret<f32>(opaque(TWO_POW_112_BITS, steps)));
   for (let s: u32 = 0; s < steps; s++) {
     const i = s * (CLASSES * <u32>sizeof<T>());
     const j = i + 4 * <u32>sizeof<T>();
     transpose(
-      widened<T>(a + i), widened<T>(b + i), widened<T>(c + i), widened<T>(d + i),
+      widened<T>(a + i, mask, power), widened<T>(b + i, mask, power),
+      widened<T>(c + i, mask, power), widened<T>(d + i, mask, power),
       to, classStep,
     );
     transpose(
-      widened<T>(a + j), widened<T>(b + j), widened<T>(c + j), widened<T>(d + j),
+      widened<T>(a + j, mask, power), widened<T>(b + j, mask, power),
+      widened<T>(c + j, mask, power), widened<T>(d + j, mask, power),
       to + 4 * classStep, classStep,
     );
     to += TILE_ROWS * 4;
   }
 }
 
-/** Four numbers as f32: T = f32, i16 for f16, u16 for bf16. */
+/** Four numbers as f32: T = f32, i16 for f16, u16 for bf16. Constants of f16: see `opaque`. */
 @inline
-function widened<T>(at: usize): v128 {
+function widened<T>(at: usize, mask: v128, power: v128): v128 {
   if (isFloat<T>()) return v128.load(at);
   if (!isSigned<T>()) return i32x4.shl(v128.load_ext<u16>(at), 16);
-  const bits = f16_bits_to_f32x4(v128.load_ext<i16>(at), i32x4.splat(F16_MASK));
-  return f32x4.mul(bits, f32x4.splat(TWO_POW_112));
+  return f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(at), mask), power);
 }
 
 /** Stores the four columns of four rows, `step` bytes apart. */
