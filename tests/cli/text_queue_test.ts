@@ -42,7 +42,7 @@ Deno.test("what is too much to keep is lost in one piece and told of where it st
   const stream = new HeldStream();
   const queue = new TextQueue({
     write: stream.write,
-    unitsMax: 8,
+    unitsMax: 9,
     onLost: (count) => queue.push(`lost ${count}\n`),
   });
   // The first is being written; two are kept; the small one would have room behind a gap.
