@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { writeErrorLine, writeErrorsLater } from "../../src/cli/output.ts";
 import { TextQueue } from "../../src/cli/text_queue.ts";
 
 /** A stream that takes nothing until it is told to, and then some of it at a time. */
@@ -68,4 +69,27 @@ Deno.test("a reader who has gone loses what was being written, and later texts a
   queue.push("heard\n");
   await queue.flush(10_000);
   assertEquals(stream.text, "heard\n");
+});
+
+Deno.test("errors behind a server's end are written at once again: the process ends with them", async () => {
+  const ways: string[] = [];
+  const say = (way: string) => (bytes: Uint8Array) => {
+    ways.push(way);
+    return bytes.length;
+  };
+  Object.assign(Deno.stderr, {
+    write: (bytes: Uint8Array) => Promise.resolve(say("later")(bytes)),
+    writeSync: say("at once"),
+  });
+  try {
+    {
+      await using _later = writeErrorsLater(() => {});
+      writeErrorLine("while it runs");
+    }
+    writeErrorLine("error: why it ended");
+  } finally {
+    // What was there before is the class's.
+    for (const name of ["write", "writeSync"]) Reflect.deleteProperty(Deno.stderr, name);
+  }
+  assertEquals(ways, ["later", "at once"]);
 });
