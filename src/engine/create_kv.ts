@@ -2,6 +2,7 @@
 import { tableBlocks } from "../rank/plan/kv_bytes.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import { KvBlocks } from "./kv_blocks.ts";
+import { canCopyBlocks } from "./kv_pieces.ts";
 import type { StatePlaces } from "./state_places.ts";
 import type { StepRunner } from "./step_runner.ts";
 
@@ -10,7 +11,7 @@ import type { StepRunner } from "./step_runner.ts";
  * states; null: no layer keeps any.
  */
 export function createKv(
-  { plan }: RankRunner,
+  { plan, setup }: RankRunner,
   steps: StepRunner,
   { takesTurns, places }: { takesTurns: boolean; places: StatePlaces | null },
 ): KvBlocks {
@@ -21,5 +22,6 @@ export function createKv(
     tableBlocks: tableBlocks(contextLength),
     ...places && { canFollow: (...content) => places.find(...content) >= 0 },
     onBlock: (slot: number, index: number, block: number) => steps.setBlock(slot, index, block),
+    ...canCopyBlocks(setup) && { onCopy: (from, to) => steps.copyBlock(from, to) },
   });
 }

@@ -10,7 +10,8 @@
  * not what they were: whatever a file holds, answers are right.
  */
 import type { RankSetup } from "../rank/open_rank.ts";
-import type { KvBlocks, RememberedBlock } from "./kv_blocks.ts";
+import type { KvBlocks } from "./kv_blocks.ts";
+import type { RememberedBlock } from "./kv_blocks_types.ts";
 import { KvRecords, readHead } from "./kv_records.ts";
 
 /** Where an archive is, and which model it is of. */

@@ -2,6 +2,8 @@
  * Whose the blocks of keys and values are: 32 positions each, from one pool that all sequences
  * share. A block that is full is remembered by its ids and those before it, so that later prompts
  * which begin alike use it, too, while it is in use and, until somebody needs the room, after it.
+ * Where a prompt goes on otherwise within a block, or that was not full, its beginning is copied;
+ * an end that nobody has is gone on with where it lies.
  * Arithmetic over numbers of blocks: knows neither memories nor models.
  *
  * Nothing is looked up by a hash alone: a block's content is its 32 ids and the content before it,
@@ -10,61 +12,14 @@
 import { check } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
 import { BlockList } from "./block_list.ts";
+import { type BlockPart, BlockTexts } from "./block_texts.ts";
 import { hashOf } from "./content_hash.ts";
-
-export interface KvBlocksOptions {
-  /** Blocks of the pool: at least those of one sequence at full length. */
-  readonly blocks: number;
-  /** Sequences that may be open at once, and blocks that each may have. */
-  readonly sequences: number;
-  readonly tableBlocks: number;
-  /** What exact requests use again is a multiple of so many positions. */
-  readonly reuseUnit: number;
-  /** Whether a sequence can go on behind remembered content. Left out: behind any. */
-  readonly canFollow?: (content: number, isExact: boolean) => boolean;
-  /** Block `index` of a sequence is block `block` of the pool from now on. */
-  readonly onBlock: (slot: number, index: number, block: number) => void;
-}
-
-/** A sequence that wants room. */
-export interface KvRequest {
-  /** Its ids, of which the first `promptTokens` are known. */
-  readonly ids: Int32Array;
-  readonly promptTokens: number;
-  /** The most positions that it will ever have. */
-  readonly totalTokens: number;
-  /**
-   * Only keys and values that a prompt of the same ids would have got, to the bit, are used again:
-   * they are of positions below a multiple of `reuseUnit`.
-   */
-  readonly isExact: boolean;
-  /** False: all of it is computed, whatever is there already. Default true. */
-  readonly reuses?: boolean;
-  /** The content before all of it (`worn_adapters.ts`). Left out: that of the model alone. */
-  readonly root?: number;
-  /** Whether what is used again may end there. Left out: anywhere. */
-  readonly mayEndAt?: (tokens: number) => boolean;
-}
-
-/** A block whose content is remembered. */
-export interface RememberedBlock {
-  readonly block: number;
-  /** The block whose content is before it; null: none is. */
-  readonly before: number | null;
-  /** i32 [32]. */
-  readonly ids: Int32Array;
-  readonly isExact: boolean;
-}
-
-/** Content that comes from elsewhere. */
-export interface AdoptedContent {
-  readonly ids: Int32Array;
-  /** The block whose content is before it; null: none is. */
-  readonly before: number | null;
-  readonly isExact: boolean;
-  /** As of a request, where nothing else is before it. */
-  readonly root?: number;
-}
+import type {
+  AdoptedContent,
+  KvBlocksOptions,
+  KvRequest,
+  RememberedBlock,
+} from "./kv_blocks_types.ts";
 
 /** The content before all blocks of the model alone; others' are below LOST. */
 export const ROOT = 0;
@@ -77,8 +32,9 @@ export class KvBlocks {
   /** [sequences, tableBlocks], and how many of each there are. */
   readonly #tables: Int32Array;
   readonly #counts: Int32Array;
-  /** Blocks that a sequence may still take. */
+  /** Blocks that a sequence may still take, and those that were whole when it came. */
   readonly #reserved: Int32Array;
+  readonly #sharedCounts: Int32Array;
   #reservedCount = 0;
   /** Blocks of a sequence that were remembered, and the content of the last one. */
   readonly #rememberedCounts: Int32Array;
@@ -87,16 +43,15 @@ export class KvBlocks {
   readonly #chainsAt: Float64Array;
   /** By block: how many sequences have it; */
   readonly #uses: Int32Array;
-  /** number of its content, or 0: it has none that is remembered; of the content before; */
+  /** number of its content, or 0: it has none that is remembered whole; and what it holds. */
   readonly #contents: Float64Array;
-  readonly #before: Float64Array;
-  /** ids, [blocks, 32]; and whether its keys and values are a cold prompt's to the bit. */
-  readonly #ids: Int32Array;
-  readonly #isExact: Uint8Array;
+  readonly #texts: BlockTexts;
   /** Blocks by hash of their content and the one before. */
   readonly #byHash = new Map<number, number>();
   /** Blocks that nobody has, the next one to be used first. */
   readonly #free: BlockList;
+  /** Blocks can be copied, and a text can go on behind any position of one. */
+  readonly #copies: boolean;
   #contentCount = 0;
   #commonTokens = 0;
 
@@ -104,17 +59,17 @@ export class KvBlocks {
     const { blocks, sequences, tableBlocks } = options;
     check(blocks >= tableBlocks && sequences >= 1, "a pool has room for a whole sequence");
     this.#in = options;
+    this.#copies = options.onCopy !== undefined && options.canFollow === undefined;
     this.#tables = new Int32Array(sequences * tableBlocks);
     this.#counts = new Int32Array(sequences);
     this.#reserved = new Int32Array(sequences);
+    this.#sharedCounts = new Int32Array(sequences);
     this.#rememberedCounts = new Int32Array(sequences);
     this.#chains = new Float64Array(sequences);
     this.#chainsAt = new Float64Array(sequences * tableBlocks);
     this.#uses = new Int32Array(blocks);
     this.#contents = new Float64Array(blocks);
-    this.#before = new Float64Array(blocks);
-    this.#ids = new Int32Array(blocks * TOKENS);
-    this.#isExact = new Uint8Array(blocks);
+    this.#texts = new BlockTexts(blocks);
     this.#free = new BlockList(blocks);
     for (let block = 0; block < blocks; block++) this.#free.addLast(block);
   }
@@ -132,6 +87,11 @@ export class KvBlocks {
   /** Room that sequences have or were promised, in tokens. */
   get usedTokens(): number {
     return (this.#in.blocks - this.availableBlocks) * TOKENS;
+  }
+
+  /** What is used again is a multiple of so many tokens, or more than that. */
+  get unitTokens(): number {
+    return this.#copies ? 1 : TOKENS;
   }
 
   /** Blocks whose content can be used again, in use or not. */
@@ -161,6 +121,9 @@ export class KvBlocks {
     check(promptTokens >= 1 && promptTokens <= totalTokens, "a prompt fits its sequence");
     check(needed <= this.#in.tableBlocks, "a sequence fits its table");
     const shared = this.#findShared(slot, request);
+    const before = shared === 0
+      ? request.root ?? ROOT
+      : this.#contents[this.#blockAt(slot, shared - 1)];
     let asleep = 0;
     for (let i = 0; i < shared; i++) if (this.#uses[this.#blockAt(slot, i)] === 0) asleep++;
     if (this.availableBlocks - asleep < needed - shared) return -1;
@@ -168,13 +131,13 @@ export class KvBlocks {
       this.#use(slot, i, this.#blockAt(slot, i));
       this.#chainsAt[slot * this.#in.tableBlocks + i] = this.#contents[this.#blockAt(slot, i)];
     }
-    this.#counts[slot] = shared;
+    this.#counts[slot] = this.#sharedCounts[slot] = shared;
     this.#reserve(slot, needed - shared);
     this.#rememberedCounts[slot] = shared;
-    this.#chains[slot] = shared === 0
-      ? request.root ?? ROOT
-      : this.#contents[this.#blockAt(slot, shared - 1)];
-    return shared * TOKENS;
+    this.#chains[slot] = before;
+    const part = this.#findPart(before, shared * TOKENS, request);
+    if (part !== null) this.#takePart(slot, part);
+    return shared * TOKENS + (part?.tokens ?? 0);
   }
 
   /** Positions below `tokens` are about to be written. */
@@ -197,10 +160,27 @@ export class KvBlocks {
       this.#chainsAt[slot * this.#in.tableBlocks + i] = this.#chains[slot];
       this.#rememberedCounts[slot] = i + 1;
     }
+    if (this.#copies && tokens > whole * TOKENS) this.#rememberEnd(slot, ids, tokens, isExact);
+  }
+
+  /** The same of a block that is not whole. */
+  #rememberEnd(slot: number, ids: Int32Array, tokens: number, isExact: boolean): void {
+    const count = tokens % TOKENS, at = tokens - count;
+    const block = this.#blockAt(slot, at / TOKENS);
+    if (this.#texts.countOf(block) > 0) this.#texts.extend(block, ids, at, count, isExact);
+    else this.#texts.begin(block, this.#chains[slot], ids, at, count, isExact);
+  }
+
+  /** Nothing that the sequence has computed is used again. */
+  forgetOwn(slot: number): void {
+    for (let i = this.#sharedCounts[slot]; i < this.#counts[slot]; i++) {
+      this.#forget(this.#blockAt(slot, i));
+    }
   }
 
   /** The sequence is over; what it leaves may be used again. */
   close(slot: number): void {
+    this.#tidyEnd(slot);
     // The end of a sequence is the first to be forgotten.
     for (let i = this.#counts[slot] - 1; i >= 0; i--) this.#leave(this.#blockAt(slot, i));
     this.#counts[slot] = 0;
@@ -211,9 +191,7 @@ export class KvBlocks {
   /** Forgets everything; no sequence is open. The slot has blocks for the whole context then. */
   clearFor(slot: number): void {
     check(this.usedBlocks === 0, "no sequence is open");
-    for (let block = 0; block < this.#in.blocks; block++) {
-      if (this.#contents[block] !== 0) this.#forget(block);
-    }
+    for (let block = 0; block < this.#in.blocks; block++) this.#forget(block);
     for (let i = 0; i < this.#in.tableBlocks; i++) this.#in.onBlock(slot, i, i);
   }
 
@@ -223,16 +201,12 @@ export class KvBlocks {
     return [...this.#byHash.values()]
       .sort((a, b) => this.#contents[a] - this.#contents[b])
       .filter((block) => {
-        const follows = this.#before[block] === root || byContent.has(this.#before[block]);
+        const follows = this.#texts.beforeOf(block) === root ||
+          byContent.has(this.#texts.beforeOf(block));
         if (follows) byContent.set(this.#contents[block], block);
         return follows;
       })
-      .map((block) => ({
-        block,
-        before: byContent.get(this.#before[block]) ?? null,
-        ids: this.#ids.subarray(block * TOKENS, (block + 1) * TOKENS),
-        isExact: this.#isExact[block] === 1,
-      }));
+      .map((block) => this.#describe(block, byContent.get(this.#texts.beforeOf(block))));
   }
 
   /** Of what is remembered, that with which the ids begin, in order. */
@@ -241,16 +215,16 @@ export class KvBlocks {
     let before = root;
     for (let at = 0; at + TOKENS <= ids.length; at += TOKENS) {
       const block = this.#byHash.get(hashOf(before, ids, at));
-      if (block === undefined || !this.#holds(block, before, ids, at)) break;
-      chain.push({
-        block,
-        before: chain.at(-1)?.block ?? null,
-        ids: ids.subarray(at, at + TOKENS),
-        isExact: this.#isExact[block] === 1,
-      });
+      if (block === undefined || !this.#texts.holds(block, before, ids, at)) break;
+      chain.push(this.#describe(block, chain.at(-1)?.block));
       before = this.#contents[block];
     }
     return chain;
+  }
+
+  #describe(block: number, before: number | null = null): RememberedBlock {
+    const ids = this.#texts.idsOf(block);
+    return { block, before, ids, isExact: this.#texts.isExact(block) };
   }
 
   /**
@@ -266,18 +240,16 @@ export class KvBlocks {
     const hash = hashOf(content, ids, 0);
     const known = this.#byHash.get(hash);
     if (known !== undefined) {
-      if (!this.#holds(known, content, ids, 0)) return null;
-      const isBetter = isExact && this.#isExact[known] === 0 && this.#uses[known] === 0;
-      if (isBetter) this.#isExact[known] = 1;
+      if (!this.#texts.holds(known, content, ids, 0)) return null;
+      const isBetter = isExact && !this.#texts.isExact(known) && this.#uses[known] === 0;
+      if (isBetter) this.#texts.markExact(known);
       this.refresh(known);
       return { block: known, isKnown: !isBetter };
     }
     if (this.availableBlocks === 0) return null;
     const block = this.#take();
     this.#contents[block] = ++this.#contentCount;
-    this.#before[block] = content;
-    this.#isExact[block] = isExact ? 1 : 0;
-    this.#ids.set(ids.subarray(0, TOKENS), block * TOKENS);
+    this.#texts.begin(block, content, ids, 0, TOKENS, isExact);
     this.#byHash.set(hash, block);
     this.refresh(block);
     return { block, isKnown: false };
@@ -303,8 +275,8 @@ export class KvBlocks {
     let shared = 0;
     for (; shared < most; shared++) {
       const block = this.#byHash.get(hashOf(before, ids, shared * TOKENS));
-      if (block === undefined || !this.#holds(block, before, ids, shared * TOKENS)) break;
-      if (isExact && this.#isExact[block] === 0) break;
+      if (block === undefined || !this.#texts.holds(block, before, ids, shared * TOKENS)) break;
+      if (isExact && !this.#texts.isExact(block)) break;
       this.#tables[slot * this.#in.tableBlocks + shared] = block;
       before = this.#contents[block];
     }
@@ -318,6 +290,32 @@ export class KvBlocks {
       shared--;
     }
     return shared;
+  }
+
+  /** Of a block behind those that are shared, what the prompt begins its next one with. */
+  #findPart(before: number, at: number, request: KvRequest): BlockPart | null {
+    const { ids, promptTokens, isExact, reuses = true, mayEndAt = () => true } = request;
+    if (!reuses || !this.#copies || isExact && this.#in.reuseUnit > 1) return null;
+    const most = Math.min(TOKENS, promptTokens - at) - 1;
+    return this.#texts.longest({ before, ids, at, most, isExact, mayEndAt });
+  }
+
+  /** An end that another one begins with is not kept: the same prompt may come again and again. */
+  #tidyEnd(slot: number): void {
+    const index = this.#rememberedCounts[slot];
+    if (index >= this.#counts[slot]) return;
+    const end = this.#blockAt(slot, index);
+    if (this.#texts.countOf(end) > 0 && this.#texts.isCovered(end)) this.#texts.drop(end);
+  }
+
+  /** The slot's next block begins as that one does. */
+  #takePart(slot: number, { block, tokens }: BlockPart): void {
+    // Of a whole block less than all is taken: this is an end, and nothing of it is written over.
+    const isAll = this.#texts.countOf(block) === tokens;
+    const to = isAll && this.#uses[block] === 0 ? block : this.#take();
+    this.#reserve(slot, -1);
+    this.#use(slot, this.#counts[slot]++, to);
+    if (to !== block) this.#in.onCopy!(block, to);
   }
 
   /**
@@ -334,32 +332,29 @@ export class KvBlocks {
     const hash = hashOf(before, ids, at);
     const other = this.#byHash.get(hash);
     if (other === block) return this.#contents[block];
-    if (other !== undefined) {
-      if (!this.#holds(other, before, ids, at)) return LOST;
-      if (!isExact || this.#isExact[other] === 1) return this.#contents[other];
+    const isOthers = other !== undefined && this.#texts.holds(other, before, ids, at);
+    if (other !== undefined && (!isOthers || !isExact || this.#texts.isExact(other))) {
+      // Whose place another block has is remembered nowhere.
+      this.#texts.drop(block);
+      return isOthers ? this.#contents[other] : LOST;
     }
     const content = other === undefined ? ++this.#contentCount : this.#contents[other];
     // The exact one takes the other's place.
     if (other !== undefined) this.#forget(other);
     this.#contents[block] = content;
-    this.#before[block] = before;
-    this.#isExact[block] = isExact ? 1 : 0;
-    for (let i = 0; i < TOKENS; i++) this.#ids[block * TOKENS + i] = ids[at + i];
+    this.#texts.drop(block);
+    this.#texts.begin(block, before, ids, at, TOKENS, isExact);
     this.#byHash.set(hash, block);
     return content;
   }
 
-  #holds(block: number, before: number, ids: Int32Array, at: number): boolean {
-    if (this.#before[block] !== before) return false;
-    for (let i = 0; i < TOKENS; i++) {
-      if (this.#ids[block * TOKENS + i] !== ids[at + i]) return false;
-    }
-    return true;
-  }
-
   #forget(block: number): void {
-    this.#byHash.delete(hashOf(this.#before[block], this.#ids, block * TOKENS));
+    if (this.#texts.countOf(block) === 0) return;
+    if (this.#contents[block] !== 0) {
+      this.#byHash.delete(hashOf(this.#texts.beforeOf(block), this.#texts.idsOf(block), 0));
+    }
     this.#contents[block] = 0;
+    this.#texts.drop(block);
     if (this.#uses[block] > 0) return;
     this.#free.remove(block);
     this.#free.addFirst(block);
@@ -368,7 +363,7 @@ export class KvBlocks {
   /** A block for new content. */
   #take(): number {
     const block = this.#free.first;
-    if (this.#contents[block] !== 0) this.#forget(block);
+    this.#forget(block);
     return block;
   }
 
@@ -380,7 +375,7 @@ export class KvBlocks {
 
   #leave(block: number): void {
     if (--this.#uses[block] > 0) return;
-    if (this.#contents[block] === 0) this.#free.addFirst(block);
+    if (this.#texts.countOf(block) === 0) this.#free.addFirst(block);
     else this.#free.addLast(block);
   }
 

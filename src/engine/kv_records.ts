@@ -11,11 +11,8 @@ import { crc32 } from "../base/crc32.ts";
 import { check } from "../base/check.ts";
 import { MiB } from "../base/units.ts";
 import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
-import { configOf } from "../model/layer_config.ts";
-import { indexedKeysBytes } from "../rank/plan/plan_indexer.ts";
-import { blockBytes } from "../rank/plan/kv_bytes.ts";
 import type { RankSetup } from "../rank/open_rank.ts";
-import { lengthOf } from "../rank/plan/shard.ts";
+import { type KvPiece, piecesOf } from "./kv_pieces.ts";
 
 /** "GKV2": it changes when what a block's bytes mean does (src/memory/kv_layout.ts). */
 const MAGIC = 0x32564b47;
@@ -33,18 +30,11 @@ export interface RecordHead {
   readonly ids: Int32Array;
 }
 
-/** A layer's keys, or its values, on a rank: as many bytes for each block of the pool. */
-interface Piece {
-  readonly bytes: Uint8Array;
-  readonly offsetBytes: number;
-  readonly blockBytes: number;
-}
-
 export class KvRecords {
   /** What a file of this model begins with. */
   readonly start: Uint8Array<ArrayBuffer>;
   readonly recordBytes: number;
-  readonly #pieces: readonly Piece[];
+  readonly #pieces: readonly KvPiece[];
 
   constructor(setup: RankSetup, modelFingerprint: string) {
     this.#pieces = piecesOf(setup);
@@ -76,7 +66,7 @@ export class KvRecords {
   }
 
   /** at: where the piece is in a record. */
-  #eachPiece(visit: (piece: Piece, at: number) => void): void {
+  #eachPiece(visit: (piece: KvPiece, at: number) => void): void {
     let at = HEAD_BYTES;
     for (const piece of this.#pieces) {
       visit(piece, at);
@@ -108,24 +98,4 @@ function startOf(subject: object): Uint8Array<ArrayBuffer> {
 
 function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
   return new DataView(buffer, byteOffset, byteLength);
-}
-
-/** Keys and values of all layers on all ranks, in an order that plans alone decide. */
-function piecesOf({ plans, memories, config }: RankSetup): Piece[] {
-  return plans.flatMap(({ layers, kvType }, rank) =>
-    layers.flatMap((layer, index) => {
-      const { arena, convolution, keysOf, keysOffsetBytes, valuesOffsetBytes } = layer;
-      const { indexedKeysOffsetBytes } = layer;
-      const bytes = new Uint8Array(memories[rank][arena].buffer);
-      const kvHeads = keysOf === null ? lengthOf(layer.kvHeads) : 0;
-      const of = { kvHeads, config: configOf(config, index), taps: convolution?.taps };
-      const { keysBytes, valuesBytes } = blockBytes(kvType, of);
-      const indexed = indexedKeysBytes(kvType, config, { layer: index, kvHeads, blocks: 1 });
-      return [
-        { bytes, offsetBytes: indexedKeysOffsetBytes, blockBytes: indexed },
-        { bytes, offsetBytes: keysOffsetBytes, blockBytes: keysBytes },
-        { bytes, offsetBytes: valuesOffsetBytes, blockBytes: valuesBytes },
-      ];
-    })
-  );
 }

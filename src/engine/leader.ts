@@ -22,10 +22,10 @@ import { anyOnGpu, independentRows } from "./row_independence.ts";
 import { type Admission, Scheduler } from "./scheduler.ts";
 import {
   answerTokensMax,
+  awaitedTokens,
   Sequence,
   type SequenceEnd,
   type SequenceRoom,
-  sharedTokens,
 } from "./sequence.ts";
 import { SequenceStates } from "./sequence_states.ts";
 import { StatePlaces } from "./state_places.ts";
@@ -67,8 +67,7 @@ export class Leader {
   readonly #times: StepTimes; // how long its steps take
   /** Null: nobody waits for a step's end, or each step reads a model from disk. */
   readonly #pace: StepPace | null;
-  /** Null: nothing is guessed. */
-  readonly #speculation: Speculation | null;
+  readonly #speculation: Speculation | null; // null: nothing is guessed
   /** Null: each step is one token of a sequence. */
   readonly #chains: Chains | null;
   /** The step before was aborted: this one runs to its end, so that the others get on. */
@@ -240,11 +239,10 @@ export class Leader {
    */
   #isComputedElsewhere(sequence: Sequence): boolean {
     if (this.#answersSources || this.#takesTurns && sequence.isRepeatable) return false;
-    const { active } = this.#scheduler;
+    const { active } = this.#scheduler, { unitTokens } = this.#kv;
     for (let i = 0; i < active.length; i++) {
-      if (active[i].isGenerating) continue;
-      const shared = sharedTokens(sequence, active[i]);
-      if (shared <= active[i].computed) continue;
+      const shared = awaitedTokens(sequence, active[i], unitTokens);
+      if (shared === 0) continue;
       this.#states?.want(active[i].slot, shared);
       return true;
     }
@@ -382,6 +380,8 @@ export class Leader {
   }
 
   #fail(sequence: Sequence, error: unknown): void {
+    // What it has computed may be why.
+    this.#kv.forgetOwn(sequence.slot);
     this.#leave(sequence);
     sequence.end.failed(error);
   }

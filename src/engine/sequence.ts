@@ -1,6 +1,5 @@
 /** A request that the engine works at: its ids so far, and how far they are computed. */
 import type { FinishReason, Timings } from "../llm/types.ts";
-import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { Chooser } from "./chooser.ts";
 import { type GivenSpan, givenSpans, sourceSpan, wholeFrom } from "./given_spans.ts";
 import { givenWidth } from "../model/given_width.ts";
@@ -181,11 +180,18 @@ export class Sequence implements Schedulable {
   }
 }
 
-/** Tokens of `sequence`, but its last one, in whole blocks with which `other` begins, too. */
-export function sharedTokens(sequence: Sequence, other: Sequence): number {
-  if (sequence.mix !== other.mix) return 0;
+/** For fewer tokens nobody waits a step: with a template all prompts begin alike. */
+const AWAITED_MIN = 16;
+
+/**
+ * Tokens of `sequence`, but its last one, with which the prompt of `other` begins, too, as many as
+ * can be used again: a multiple of `unit`. 0: too few of them are still to be computed.
+ */
+export function awaitedTokens(sequence: Sequence, other: Sequence, unit: number): number {
+  if (other.isGenerating || sequence.mix !== other.mix) return 0;
   const most = Math.min(sequence.promptTokens - 1, other.promptTokens);
   let shared = 0;
   while (shared < most && sequence.ids[shared] === other.ids[shared]) shared++;
-  return shared - shared % KV_BLOCK_POSITIONS;
+  shared -= shared % unit;
+  return shared - other.computed < AWAITED_MIN / unit ? 0 : shared;
 }

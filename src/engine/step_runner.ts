@@ -25,6 +25,7 @@ import type { RankRunner } from "../rank/open_rank.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
 import { lengthOf } from "../rank/plan/shard.ts";
 import { type GivenSpan, positionOn, wholeFrom } from "./given_spans.ts";
+import { copyBlock, type KvPiece, piecesOf } from "./kv_pieces.ts";
 import { ScoreBoard } from "./score_board.ts";
 
 /** Places of a sequence's states before a segment, -1: it has none, and behind it. */
@@ -69,6 +70,8 @@ export class StepRunner {
   /** Tables of blocks in all ranks' arenas, [sequences, tableBlocks] each. */
   readonly #tables: readonly Uint32Array[];
   readonly #tableBlocks: number;
+  /** Of a block, once one was copied. */
+  #pieces: readonly KvPiece[] | null = null;
   /** Tokens that are never said. */
   readonly #silenced: NonNullable<ModelConfig["silencedTokens"]>;
   /** Why a step of a packed model is void: a read that failed. Null: it is no packed one. */
@@ -265,6 +268,13 @@ export class StepRunner {
     const at = slot * this.#tableBlocks + index;
     for (let i = 0; i < this.#tables.length; i++) this.#tables[i][at] = block;
     this.beside?.setBlock(slot, index, block);
+  }
+
+  /** Makes block `to` of the pool what block `from` is. Between steps. */
+  copyBlock(from: number, to: number): void {
+    this.#pieces ??= piecesOf(this.runner.setup);
+    copyBlock(this.#pieces, from, to);
+    this.beside?.copyBlock(from, to);
   }
 }
 

@@ -168,18 +168,18 @@ Deno.test("what is remembered of a prompt belongs to the model and so much of ea
         const [poet, clerk] = model.adapted;
         for (const each of [model, poet, clerk]) {
           assertEquals(await cachedTokens(each, LONG), 0, each.id);
-          assertEquals(await cachedTokens(each, LONG), 96, each.id);
+          assertEquals(await cachedTokens(each, LONG), 99, each.id);
         }
         const asked = (id: number, scale: number) => ({ adapters: [{ id, scale }] });
         assertEquals(await cachedTokens(model, LONG, asked(1, 0.25)), 0, "less of it");
-        assertEquals(await cachedTokens(poet, LONG, asked(1, 0.25)), 96, "as another one asked");
-        assertEquals(await cachedTokens(model, LONG, asked(0, 1)), 96, "as poet");
-        assertEquals(await cachedTokens(poet, LONG, { adapters: [] }), 96, "as the model");
+        assertEquals(await cachedTokens(poet, LONG, asked(1, 0.25)), 99, "as another one asked");
+        assertEquals(await cachedTokens(model, LONG, asked(0, 1)), 99, "as poet");
+        assertEquals(await cachedTokens(poet, LONG, { adapters: [] }), 99, "as the model");
         const all = [{ id: 0, scale: 1 }, { id: 1, scale: 0.5 }];
         assertEquals(await cachedTokens(model, LONG, { adapters: all }), 0, "both");
         await poet.promptLogprobs(LONG.slice(2), 0);
         assertEquals(await cachedTokens(model, LONG.slice(2)), 0, "whole texts of poet's");
-        assertEquals(await cachedTokens(poet, LONG.slice(2)), 96);
+        assertEquals(await cachedTokens(poet, LONG.slice(2)), 97);
         // Beside one another, too: nobody waits for what is another one's.
         const other = LONG.toReversed();
         const counts = [model, poet, clerk].map((each) => cachedTokens(each, other));
@@ -233,13 +233,13 @@ Deno.test("two names of as much of one adapter have what is remembered of prompt
     await withModel(path, load, async (model) => {
       const [, poet, bard, less] = model.adapted;
       assertEquals(await cachedTokens(poet, LONG), 0);
-      assertEquals(await cachedTokens(bard, LONG), 96);
+      assertEquals(await cachedTokens(bard, LONG), 99);
       assertEquals(await cachedTokens(less, LONG), 0);
     });
     // Both have one file: the second one's is not written over the first one's.
     await withModel(path, load, async (model) => {
       const cached = model.adapted.map((each) => cachedTokens(each, LONG));
-      assertEquals(await Promise.all(cached), [0, 96, 96, 96]);
+      assertEquals(await Promise.all(cached), [0, 96, 99, 96]);
     });
   }));
 

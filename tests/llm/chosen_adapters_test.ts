@@ -26,7 +26,7 @@ async function withAdapters(
 ): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
-    const model = tinyModel({ seed: 36, contextLength: 300 });
+    const model = tinyModel({ seed: 36, contextLength: 500 });
     await Deno.writeFile(join(folder, "tiny.gguf"), model);
     const namedAdapters = ["poet", "clerk"].map((id) => {
       return { id, adapter: { path: join(folder, `${id}.gguf`) } };
@@ -87,15 +87,15 @@ Deno.test("chooseAdapters() counts for requests to come that choose none, and fo
 Deno.test("what is remembered of a prompt belongs to the adapters that are chosen for all", () =>
   withAdapters({}, async (model) => {
     const [poet] = model.adapted;
-    assertEquals([await cachedTokens(model), await cachedTokens(model)], [0, 96]);
+    assertEquals([await cachedTokens(model), await cachedTokens(model)], [0, 99]);
     model.chooseAdapters(HALF);
-    assertEquals([await cachedTokens(model), await cachedTokens(model)], [0, 96]);
-    assertEquals(await cachedTokens(poet, HALF), 96, "as another one asked");
+    assertEquals([await cachedTokens(model), await cachedTokens(model)], [0, 99]);
+    assertEquals(await cachedTokens(poet, HALF), 99, "as another one asked");
     assertEquals(await cachedTokens(poet), 0);
     model.chooseAdapters(POET);
-    assertEquals(await cachedTokens(model), 96, "as poet");
+    assertEquals(await cachedTokens(model), 99, "as poet");
     model.chooseAdapters([]);
-    assertEquals(await cachedTokens(model), 96, "as before");
+    assertEquals(await cachedTokens(model), 99, "as before");
   }));
 
 Deno.test("files of conversations and prompts tell the adapters that were chosen for all", () =>
@@ -139,7 +139,7 @@ Deno.test("prompts that are kept beyond an end are those of the model as it is l
       });
     }
     // What was computed as poet has was kept, for poet.
-    assertEquals(counts, [0, 0, 96, 96, 96, 0]);
+    assertEquals(counts, [0, 0, 96, 99, 96, 0]);
     await withAdapters({ prefixCacheFolder: kept }, async (model) => {
       assertEquals(await cachedTokens(model.adapted[0]), 96);
       assertEquals(await cachedTokens(model, HALF), 0);
@@ -163,7 +163,7 @@ Deno.test("what is in the weights may be asked for as it is, and not taken out",
   const folder = await Deno.makeTempDir();
   try {
     const [path, poet] = ["tiny.gguf", "poet.gguf"].map((name) => join(folder, name));
-    const bytes = tinyModel({ seed: 36, contextLength: 300 });
+    const bytes = tinyModel({ seed: 36, contextLength: 500 });
     await Deno.writeFile(path, bytes);
     await Deno.writeFile(poet, tinyAdapter(bytes));
     await withModel(path, { threads: 1, adapters: [{ path: poet }] }, async (model) => {

@@ -103,14 +103,13 @@ Deno.test("generate() gives the same ids with and without a cached prefix", asyn
       const cold = await ask(ids);
       assertEquals(cold.timings.cachedTokens, 0);
       const branch = await ask(other);
-      // Of 50 common ids one block of 32 is whole.
-      assertEquals(branch.timings.cachedTokens, 32);
+      assertEquals(branch.timings.cachedTokens, 50);
       const warm = await ask(ids);
-      assertEquals(warm.timings.cachedTokens, 64);
+      assertEquals(warm.timings.cachedTokens, 69);
       assertEquals(warm.ids, cold.ids);
       // What was generated is in the cache, too.
       const longer = await ask([...ids, ...cold.ids.slice(0, 28)]);
-      assertEquals(longer.timings.cachedTokens, 96);
+      assertEquals(longer.timings.cachedTokens, 97);
       assertEquals(longer.ids.slice(0, 4), cold.ids.slice(28));
     });
   });
