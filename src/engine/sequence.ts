@@ -189,6 +189,8 @@ const AWAITED_MIN = 16;
  */
 export function awaitedTokens(sequence: Sequence, other: Sequence, unit: number): number {
   if (other.isGenerating || sequence.mix !== other.mix) return 0;
+  // Who comes later by priority may be computed in few steps only.
+  if (other.priority < sequence.priority) return 0;
   const most = Math.min(sequence.promptTokens - 1, other.promptTokens);
   let shared = 0;
   while (shared < most && sequence.ids[shared] === other.ids[shared]) shared++;

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { awaitedTokens, type Sequence } from "../../src/engine/sequence.ts";
 import { mixOf, WornAdapters } from "../../src/engine/worn_adapters.ts";
 
 /** Of two ranks, three sequences and two adapters. */
@@ -57,26 +56,4 @@ Deno.test("mixOf() is a name of its own for so much of each adapter", () => {
   assertEquals([mixOf(), mixOf([]), mixOf([0, -0])], ["", "", ""]);
   assertNotEquals(mixOf([1, 11]), mixOf([11, 1]));
   assertNotEquals(mixOf([1]), mixOf([-1]));
-});
-
-/** A prompt of 100 tokens alike, of which some are computed. */
-function promptOf(adapters: readonly number[], computed = 0, isGenerating = false): Sequence {
-  const ids = new Int32Array(100);
-  return { ids, promptTokens: 100, mix: mixOf(adapters), computed, isGenerating } as Sequence;
-}
-
-Deno.test("awaitedTokens() are of prompts with so much of the same adapters only", () => {
-  const shared = (a: number[], b: number[]) => awaitedTokens(promptOf(a), promptOf(b), 1);
-  assertEquals(shared([], []), 99);
-  assertEquals(shared([1], [1, 0]), 0, "another mix by its name");
-  assertEquals(shared([1, 0], [1, 0]), 99);
-  assertEquals(shared([], [1]), 0);
-});
-
-Deno.test("awaitedTokens() are those of a prompt that is still computed, and worth a step", () => {
-  const shared = (computed: number, unit: number) =>
-    awaitedTokens(promptOf([]), promptOf([], computed), unit);
-  assertEquals([0, 83, 84, 99].map((computed) => shared(computed, 1)), [99, 99, 0, 0]);
-  assertEquals([0, 95, 96, 99].map((computed) => shared(computed, 32)), [96, 96, 0, 0]);
-  assertEquals(awaitedTokens(promptOf([]), promptOf([], 0, true), 1), 0, "an answer");
 });
