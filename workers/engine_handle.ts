@@ -17,6 +17,7 @@ import { RankCounts } from "../src/engine/rank_counts.ts";
 import { createArenaMemory } from "../src/memory/arena.ts";
 import { Control, type DraftCounts } from "../src/memory/control.ts";
 import { controlWords } from "../src/memory/control_layout.ts";
+import { FreedMemory } from "../src/memory/freed_memory.ts";
 import { layerViews } from "../src/memory/observation.ts";
 import { SharedText } from "../src/memory/shared_text.ts";
 import type { RankSetup } from "../src/rank/open_rank.ts";
@@ -24,25 +25,22 @@ import { controlSize } from "../src/rank/plan/control_size.ts";
 import { WorkerCaller } from "./caller.ts";
 import type { EngineOptions, LayerObservation } from "./engine_options.ts";
 import { draftSetupOf, observationOf, scriptOf } from "./engine_options.ts";
+import { endThreads } from "./engine_end.ts";
 import { ImageCalls } from "./image_calls.ts";
 import { IoPool } from "./io_pool.ts";
 import { KvSaves } from "./kv_saves.ts";
-import { delayProcessEnd } from "./process_end.ts";
 import type { CallName, Calls, LoadParams } from "./protocol.ts";
 import { TextCalls } from "./text_calls.ts";
 import { Watchdog } from "./watchdog.ts";
 
-/** How long threads get to leave by themselves when the engine closes. */
-const CLOSE_MS_MAX = 1_000;
-/** Threads that have said goodbye still free their isolates; no process should exit meanwhile. */
-const TEARDOWN_MS = 10;
-/** The same after a GPU, on a busy machine, or of gigabytes: the process waits as it ends. */
-const GPU_TEARDOWN_MS = 1_000;
 /** How long the error of a failed follower is waited for. */
 const CAUSE_MS_MAX = 200;
 
 /** Whose words a text as a whole uses. */
 const ALONE_SLOT = 0;
+
+/** What is done while an engine starts. */
+type Meanwhile = () => Promise<unknown>;
 
 export class EngineHandle {
   /** What is asked of whole texts, while no request runs. */
@@ -60,7 +58,8 @@ export class EngineHandle {
   readonly #saves = new KvSaves((call, params) => this.#ask(call, params));
   /** Threads that read a packed model; null: it is none, or they were not started yet. */
   #io: IoPool | null = null;
-  #counts: RankCounts | null = null; // before ranks have memory
+  #counts: Pick<RankCounts, "activity"> | null = null; // before ranks have memory
+  readonly #freed = new FreedMemory();
   /** Why the last step of a packed model is void. */
   readonly #readFailure = new SharedText();
   #onRows: ((rows: Float32Array, firstPosition: number) => void) | null = null;
@@ -109,13 +108,13 @@ export class EngineHandle {
    * threads come up and load; what it throws ends them.
    * @throws {ModelFormatError} when the model's files cannot be read any more.
    */
-  static async start(options: EngineOptions, meanwhile?: () => void): Promise<EngineHandle> {
+  static async start(options: EngineOptions, meanwhile?: Meanwhile): Promise<EngineHandle> {
     const handle = new EngineHandle(options);
     try {
       const loading = handle.#load();
       // Awaited below unless `meanwhile` throws, and then nobody asks any more.
       loading.catch(() => {});
-      meanwhile?.();
+      await meanwhile?.();
       await loading;
       handle.#watchdog.start();
     } catch (error) {
@@ -283,14 +282,15 @@ export class EngineHandle {
     this.#isClosed = true;
     this.#watchdog.stop();
     this.#outputIds.forEach((_, slot) => this.#control.cancel(slot));
-    const goodbyes = this.#callers.map((caller) => caller.close(CLOSE_MS_MAX));
-    // The leader sends followers home; where it cannot, they leave through the failure word.
-    await goodbyes[0];
-    this.#control.fail(0);
-    await Promise.all(goodbyes);
-    await this.#io?.close();
-    if (this.#setup.gpu) await delayProcessEnd(GPU_TEARDOWN_MS);
-    await pause(TEARDOWN_MS);
+    await endThreads({
+      callers: this.#callers,
+      control: this.#control,
+      io: this.#io,
+      hasGpu: Boolean(this.#setup.gpu),
+    });
+    const last = this.#counts?.activity();
+    this.#counts = last === undefined ? null : { activity: () => last };
+    await this.#freed.collect();
   }
 
   /** A text as a whole runs in the first slot, and nothing beside it. */
@@ -306,9 +306,11 @@ export class EngineHandle {
     const { plans, config, tensors, parts, module, controlBuffer, observation } = this.#setup;
     const gpu = this.#setup.gpu ?? null;
     const memories = plans.map((plan) => plan.arenas.map(createArenaMemory));
+    for (const memory of memories.flat()) this.#freed.watch(memory);
     const streams = await this.#startReading(memories);
     this.#counts = new RankCounts({ plans, memories, streams });
     const draft = draftSetupOf(this.#setup);
+    for (const memory of draft?.memories.flat() ?? []) this.#freed.watch(memory);
     const loads = this.#callers.map((caller, rankIndex) => {
       const setup: LoadParams = {
         ...{ rankIndex, plans, config, tensors, parts, module, memories },

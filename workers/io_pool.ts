@@ -1,6 +1,7 @@
 /** Threads that read a file into arenas for the ranks of an engine. Knows nothing of models. */
 import { Board, type BoardSetup, createBoard, type FileStamp } from "../src/io/mod.ts";
 import { WorkerCaller } from "./caller.ts";
+import type { Calls } from "./protocol.ts";
 
 export interface IoPoolOptions {
   readonly path: string;
@@ -41,15 +42,20 @@ export class IoPool {
         },
       })
     );
-    const opened = this.#callers.map((caller, worker) =>
-      caller.call("serveReads", { worker, board: this.board, path, stamp, direct, memories })
-        .catch((error) => {
-          this.#board.fail(worker);
-          throw error;
-        })
-    );
-    this.ready = Promise.all(opened).then(() => {});
+    this.ready = this.#open({ path, stamp, direct, memories });
     this.ready.catch(() => {}); // whoever awaits it hears of it
+  }
+
+  /** Not in the constructor: what hears of a thread's end would keep the memories with it. */
+  async #open(what: Omit<Calls["serveReads"]["params"], "worker" | "board">): Promise<void> {
+    await Promise.all(this.#callers.map(async (caller, worker) => {
+      try {
+        await caller.call("serveReads", { worker, board: this.board, ...what });
+      } catch (error) {
+        this.#board.fail(worker);
+        throw error;
+      }
+    }));
   }
 
   /** Ends all threads; ranks that wait for reads throw. */

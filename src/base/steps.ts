@@ -41,6 +41,14 @@ export function* mapSteps<T, U>(items: readonly T[], make: (item: T) => Steps<U>
   return made;
 }
 
+/** Entries of a vocabulary, or other items of microseconds, that are one step. */
+const STEP_ENTRIES = 1 << 12;
+
+/** Whether a step ends before the item with this index: those of some milliseconds do. */
+export function isStepEnd(index: number): boolean {
+  return index % STEP_ENTRIES === STEP_ENTRIES - 1;
+}
+
 /** Items that are copied in a millisecond. */
 const STEP_ITEMS = 1 << 16;
 

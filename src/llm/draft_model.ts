@@ -1,5 +1,6 @@
 /** A second, smaller model that guesses for the first: checked and planned, not loaded. */
 import { UnsupportedModelError } from "../base/errors.ts";
+import { inTurns } from "../base/steps.ts";
 import { formatBytes, formatNeeded } from "../base/units.ts";
 import { openModelFile } from "../bundle/mod.ts";
 import { independentRows } from "../engine/row_independence.ts";
@@ -10,7 +11,7 @@ import { describeFused, isFused } from "../model/mod.ts";
 import type { ModelConfig, ModelDescription } from "../model/types.ts";
 import { planRanks } from "../rank/plan/plan.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
-import { createTokenizer } from "../tokenizer/mod.ts";
+import { createTokenizerSteps } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import type { LoadOptions } from "./load_options.ts";
 import { memoryUse } from "./memory_use.ts";
@@ -33,11 +34,11 @@ export interface GuessedFor {
  * @throws {UnsupportedModelError} when it has another vocabulary, finds no room beside the other
  *   one, or cannot be used so.
  */
-export function planDraft(
+export async function planDraft(
   path: string,
   { plans, tokenizer, module, config, file: other }: GuessedFor,
   { memoryBytes = Infinity, besideBytes = 0 }: LoadOptions,
-): EngineDraft {
+): Promise<EngineDraft> {
   if (independentRows(plans, { isObserved: false }) !== "all") {
     throw refusal(
       path,
@@ -76,7 +77,8 @@ export function planDraft(
   }
   // It may leave out whose tokens it guesses.
   if (!isFused(file) || file.metadata.has(TOKENS)) {
-    requireSameVocabulary(path, createTokenizer(file.metadata), tokenizer);
+    const own = await inTurns(createTokenizerSteps(file.metadata), undefined);
+    requireSameVocabulary(path, own, tokenizer);
   }
   const bytes = bytesInMemory(plans) + memoryUse(own).totalBytes + besideBytes;
   if (bytes > memoryBytes) {

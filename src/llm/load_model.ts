@@ -5,6 +5,7 @@ import { type EngineDraft, EngineHandle } from "../../workers/mod.ts";
 import { openAdapter } from "../adapter/mod.ts";
 import { createChatTemplate } from "../chat/mod.ts";
 import { ModelFormatError } from "../base/errors.ts";
+import { inTurns } from "../base/steps.ts";
 import { type ModelFile, sourceFingerprint } from "../bundle/mod.ts";
 import type { KvArchiveFile } from "../engine/kv_archive.ts";
 import { getString } from "../gguf/mod.ts";
@@ -12,7 +13,7 @@ import type { GgufFile } from "../gguf/types.ts";
 import { isSilentKind, layerNeurons } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { bytesOfUnits, bytesToLoad } from "../rank/load/load_order.ts";
-import { createTokenizer } from "../tokenizer/mod.ts";
+import { createTokenizerSteps } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import { checkAttached } from "./attached_adapters.ts";
 import { chooseGpu, describePart, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
@@ -60,13 +61,13 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
   const { parts: [gpu] } = decision;
   const use = planUse({ file, packed, model: described }, module, options, gpu);
   const { model } = use;
-  let made: Tokenizer | undefined;
+  let made: Promise<Tokenizer> | undefined;
   const readTokenizer = () => made ??= tokenizerOf(file, model, path);
   const opening: Opening = { file, ...use, gpu, packed, module, options, readTokenizer };
   const first = await openEngine(opening, decision, readTokenizer);
   const { engine, planned } = first;
   const { plans } = planned;
-  const tokenizer = readTokenizer();
+  const tokenizer = await readTokenizer();
   const predictors = await tryOrClose(engine, () =>
     tryPredictors({
       ...{ file, model, plans, tokenizer, engine },
@@ -217,7 +218,7 @@ interface Opening {
   readonly planned: PlannedLoad;
   readonly gpu: GpuPart | null | undefined;
   /** Makes it when it is first asked for. */
-  readonly readTokenizer: () => Tokenizer;
+  readonly readTokenizer: () => Promise<Tokenizer>;
 }
 
 interface StartedEngine extends OpenEngine {
@@ -229,7 +230,7 @@ interface StartedEngine extends OpenEngine {
 function openEngine(
   of: Opening,
   { parts, mayBeWithout }: GpuDecision,
-  meanwhile?: () => void,
+  meanwhile?: () => Promise<unknown>,
 ): Promise<StartedEngine> {
   const tries = [...parts, ...mayBeWithout || parts.length === 0 ? [null] : []];
   const notify = of.options.onNotice ?? warn;
@@ -239,7 +240,7 @@ function openEngine(
 async function startEngine(
   opening: Opening,
   gpu: GpuPart | null,
-  meanwhile?: () => void,
+  meanwhile?: () => Promise<unknown>,
 ): Promise<StartedEngine> {
   const { file, model, packed, module, options, readTokenizer } = opening;
   const planned = gpu === (opening.gpu ?? null)
@@ -248,11 +249,13 @@ async function startEngine(
   const { plans, ioWorkers, isDirect } = planned;
   const tensors = usedTensors(file, model, plans);
   const { draftModelPath } = options;
-  const draft = draftModelPath === undefined || speculateFor(options) === 0 ? undefined : planDraft(
-    draftModelPath,
-    { file, plans, module, config: model.config, tokenizer: readTokenizer() },
-    options,
-  );
+  const draft = draftModelPath === undefined || speculateFor(options) === 0
+    ? undefined
+    : await planDraft(
+      draftModelPath,
+      { file, plans, module, config: model.config, tokenizer: await readTokenizer() },
+      options,
+    );
   const totalBytes = bytesOfDraft(draft) +
     plans.reduce((sum, plan) => sum + bytesToLoad(plan, tensors), 0) +
     (packed === null ? 0 : bytesOfUnits(plans, packed.units));
@@ -343,8 +346,12 @@ function checkFiring(
 }
 
 /** @throws {ModelFormatError} when it has more ids than the model has rows. */
-function tokenizerOf(file: GgufFile, { config }: ModelDescription, path: string): Tokenizer {
-  const tokenizer = createTokenizer(file.metadata);
+async function tokenizerOf(
+  file: GgufFile,
+  { config }: ModelDescription,
+  path: string,
+): Promise<Tokenizer> {
+  const tokenizer = await inTurns(createTokenizerSteps(file.metadata), undefined);
   if (tokenizer.vocabSize <= config.vocabSize) return tokenizer;
   throw new ModelFormatError(
     `Cannot use the vocabulary: it has ${tokenizer.vocabSize} tokens, the embedding table ` +

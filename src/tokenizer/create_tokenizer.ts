@@ -1,5 +1,5 @@
 /** Builds a tokenizer from what a GGUF file says. Knows which parts each kind needs. */
-import type { Steps } from "../base/steps.ts";
+import { isStepEnd, runSteps, type Steps } from "../base/steps.ts";
 import { BertWords } from "./bert_words.ts";
 import { type CheapestRules, costsOfScores, spellCheapest } from "./cheapest_spelling.ts";
 import { CharsMap } from "./chars_map.ts";
@@ -34,26 +34,31 @@ export interface LoadedTokenizer extends Tokenizer {
  *   too long.
  */
 export function createTokenizer(metadata: Metadata): LoadedTokenizer {
+  return runSteps(createTokenizerSteps(metadata));
+}
+
+/** The same in steps: a vocabulary of 100,000 tokens takes some 0.3 s. */
+export function* createTokenizerSteps(metadata: Metadata): Steps<LoadedTokenizer> {
   if (NO_VOCABULARY_KINDS.includes(getString(metadata, "tokenizer.ggml.model", "none"))) {
     return createIdOnlyTokenizer();
   }
   const source = readVocabMetadata(metadata);
-  if (source.kind === "rwkv") return longestFirst(source);
-  if (source.kind === "bert") return wordPiece(source);
-  if (source.kind === "t5") return unigram(source);
-  if (source.kind === "plamo2") return cheapest(source);
-  if (source.kind === "gpt2") return byteLevelBpe(source);
-  return source.merges === null ? sentencePiece(source) : spacedBpe(source, source.merges);
+  if (source.kind === "rwkv") return yield* longestFirst(source);
+  if (source.kind === "bert") return yield* wordPiece(source);
+  if (source.kind === "t5") return yield* unigram(source);
+  if (source.kind === "plamo2") return yield* cheapest(source);
+  if (source.kind === "gpt2") return yield* byteLevelBpe(source);
+  return yield* source.merges === null ? sentencePiece(source) : spacedBpe(source, source.merges);
 }
 
-function sentencePiece(source: VocabMetadata): LoadedTokenizer {
-  const vocab = buildVocab(source);
+function* sentencePiece(source: VocabMetadata): Steps<LoadedTokenizer> {
+  const vocab = yield* buildVocab(source);
   if (source.scores === null) {
     source.warnings.push("the tokens have no scores: leftmost pairs merge");
   }
   const words = new WordEncoder({
     symbols: vocab.symbols,
-    pairs: pairsFromScores(source.scores, vocab.symbols, vocab.size),
+    pairs: yield* pairsFromScores(source.scores, vocab.symbols, vocab.size),
     vocabSize: vocab.size,
     units: "characters",
     byteIds: vocab.byteIds,
@@ -70,11 +75,11 @@ function sentencePiece(source: VocabMetadata): LoadedTokenizer {
 const LINES = /[^\n]+|\n+/g;
 
 /** Merges of a list, of tokens that are spelt as SentencePiece spells them: Gemma 4 and others. */
-function spacedBpe(source: VocabMetadata, merges: StringArray): LoadedTokenizer {
-  const vocab = buildVocab(source);
+function* spacedBpe(source: VocabMetadata, merges: StringArray): Steps<LoadedTokenizer> {
+  const vocab = yield* buildVocab(source);
   const words = new WordEncoder({
     symbols: vocab.symbols,
-    pairs: pairsFromMerges(merges, vocab.symbols, readSpaced),
+    pairs: yield* pairsFromMerges(merges, vocab.symbols, readSpaced),
     vocabSize: vocab.size,
     units: "characters",
     byteIds: vocab.byteIds,
@@ -108,13 +113,13 @@ function lowered(text: string): string {
   });
 }
 
-function byteLevelBpe(source: VocabMetadata): LoadedTokenizer {
+function* byteLevelBpe(source: VocabMetadata): Steps<LoadedTokenizer> {
   if (source.pre === "") {
     source.warnings.push('there is no "tokenizer.ggml.pre": "default" is used');
   }
   const pre = findPreTokenizer(source.pre === "" ? "default" : source.pre);
-  const vocab = buildVocab(source);
-  const pairs = pairsFromMerges(source.merges!, vocab.symbols, fromByteAlphabet);
+  const vocab = yield* buildVocab(source);
+  const pairs = yield* pairsFromMerges(source.merges!, vocab.symbols, fromByteAlphabet);
   const words = new WordEncoder({
     symbols: vocab.symbols,
     pairs,
@@ -138,10 +143,13 @@ function byteLevelBpe(source: VocabMetadata): LoadedTokenizer {
 }
 
 /** RWKV: of all tokens that the rest of the text begins with the longest, again and again. */
-function longestFirst(source: VocabMetadata): LoadedTokenizer {
-  const vocab = buildVocab(source);
+function* longestFirst(source: VocabMetadata): Steps<LoadedTokenizer> {
+  const vocab = yield* buildVocab(source);
   const trie = new ByteTrie();
-  for (let id = 0; id < vocab.size; id++) trie.insert(vocab.symbols.bytesOf(id), id);
+  for (let id = 0; id < vocab.size; id++) {
+    if (isStepEnd(id)) yield;
+    trie.insert(vocab.symbols.bytesOf(id), id);
+  }
   const missing = singleByteIds(vocab).filter((id) => id < 0).length;
   if (missing > 0) source.warnings.push(`${missing} bytes are no token: texts lose them`);
   const utf8 = new TextEncoder();
@@ -169,10 +177,10 @@ function longestFirst(source: VocabMetadata): LoadedTokenizer {
 const SPELT_BYTES_MAX = 256;
 
 /** BERT: words, each by the longest tokens that it begins with. */
-function wordPiece(source: VocabMetadata): LoadedTokenizer {
-  const vocab = buildVocab(source);
+function* wordPiece(source: VocabMetadata): Steps<LoadedTokenizer> {
+  const vocab = yield* buildVocab(source);
   const words = new BertWords(source.normalizer);
-  const pieces = new WordPieces(trieOf(vocab, isText), vocab.unknownId);
+  const pieces = new WordPieces(yield* trieOf(vocab, isText), vocab.unknownId);
   const encodePlain: PlainTextEncoder = (plain, { out }) =>
     encodeWords(words.of(plain), pieces, out);
   return assemble(source, vocab, {
@@ -183,17 +191,17 @@ function wordPiece(source: VocabMetadata): LoadedTokenizer {
 }
 
 /** T5, XLM-R: of all ways to spell a text the one whose tokens' scores sum to the most. */
-function unigram(source: VocabMetadata): LoadedTokenizer {
-  const vocab = buildVocab(source);
+function* unigram(source: VocabMetadata): Steps<LoadedTokenizer> {
+  const vocab = yield* buildVocab(source);
   if (source.scores === null) {
     source.warnings.push("the tokens have no scores: the fewest that fit are as good as any");
   }
   const map = source.charsMap === null ? null : new CharsMap(Uint8Array.from(source.charsMap));
   const text = new UnigramText(source, map);
-  const tokens = trieOf(vocab, (type) => isText(type) || type === TokenType.unused);
+  const tokens = yield* trieOf(vocab, (type) => isText(type) || type === TokenType.unused);
   const spelling = new Unigram({ tokens, ...unigramScores(source, vocab) });
   const cache = new WordCache();
-  const cutsAtSpaces = !hasMarkWithin(vocab);
+  const cutsAtSpaces = !(yield* hasMarkWithin(vocab));
   const encodePlain: PlainTextEncoder = function* (plain, { out }) {
     const normalized = yield* text.normalize(plain);
     const begin = out.length;
@@ -229,8 +237,8 @@ function unigram(source: VocabMetadata): LoadedTokenizer {
 }
 
 /** PLaMo 2 and 3: of all ways to spell a text the cheapest; other characters are spelt in bytes. */
-function cheapest(source: VocabMetadata): LoadedTokenizer {
-  const vocab = buildVocab(source);
+function* cheapest(source: VocabMetadata): Steps<LoadedTokenizer> {
+  const vocab = yield* buildVocab(source);
   const { byteIds, unknownId, size } = vocab;
   if (source.scores === null) {
     source.warnings.push("the tokens have no scores: the fewest that fit are as good as any");
@@ -238,7 +246,7 @@ function cheapest(source: VocabMetadata): LoadedTokenizer {
   const missing = byteIds.filter((id) => id < 0).length;
   if (missing > 0) source.warnings.push(`${missing} bytes are no token: texts lose them`);
   const rules: CheapestRules = {
-    tokens: trieOf(vocab, isText),
+    tokens: yield* trieOf(vocab, isText),
     costs: costsOfScores(source.scores ?? new Float64Array(size)),
     spellBytes: (bytes, out) => {
       if (unknownId !== null && bytes.some((byte) => byteIds[byte] < 0)) out.push(unknownId);
@@ -291,8 +299,9 @@ function unigramScores({ scores }: VocabMetadata, { types, size }: Vocab) {
 }
 
 /** Whether some token has "▁" behind another character: if none has, words are spelt alone. */
-function hasMarkWithin({ tokens, types, size }: Vocab): boolean {
+function* hasMarkWithin({ tokens, types, size }: Vocab): Steps<boolean> {
   for (let id = 0; id < size; id++) {
+    if (isStepEnd(id)) yield;
     if ((isText(types[id]) || types[id] === TokenType.unused) && /[^▁]▁/.test(tokens.at(id))) {
       return true;
     }
@@ -305,10 +314,14 @@ function isText(type: number): boolean {
 }
 
 /** Tokens of some types by how they are spelt; of equal ones the first. */
-function trieOf({ tokens, types, size }: Vocab, takes: (type: number) => boolean): ByteTrie {
+function* trieOf(
+  { tokens, types, size }: Vocab,
+  takes: (type: number) => boolean,
+): Steps<ByteTrie> {
   const trie = new ByteTrie();
   // The later one of equals counts, and what was inserted last is found soonest: the frequent.
   for (let id = size - 1; id >= 0; id--) {
+    if (isStepEnd(id)) yield;
     const text = tokens.bytesAt(id);
     if (takes(types[id]) && text.length <= SPELT_BYTES_MAX) trie.insert(text, id);
   }

@@ -3,6 +3,7 @@
  * has scores, and every way to cut a token in two is a pair. Symbols that are no tokens but lead to
  * one are added behind the vocabulary.
  */
+import { isStepEnd, type Steps } from "../base/steps.ts";
 import type { StringArray } from "../gguf/mod.ts";
 import { PairTable } from "./pair_table.ts";
 import { EMPTY_HASH, extendHash, HashPowers, type SymbolTable } from "./symbol_table.ts";
@@ -26,14 +27,15 @@ export type ReadSpelling = (text: Uint8Array, out: Uint8Array, at: number) => nu
  * Pairs of a list of merges, "left right" as tokens are spelt, ranked by their place in it. An
  * entry that is not of this form merges nothing.
  */
-export function pairsFromMerges(
+export function* pairsFromMerges(
   merges: StringArray,
   symbols: SymbolTable,
   read: ReadSpelling,
-): PairTable {
+): Steps<PairTable> {
   const pairs = new PairTable(merges.length);
   let scratch = new Uint8Array(256);
   for (let rank = 0; rank < merges.length; rank++) {
+    if (isStepEnd(rank)) yield;
     const text = merges.bytesAt(rank);
     if (text.length > scratch.length) scratch = new Uint8Array(2 * text.length);
     const space = text.indexOf(SPACE, 1);
@@ -55,35 +57,70 @@ export function pairsFromMerges(
  * Pairs of a SentencePiece vocabulary of `size` tokens: two neighbours merge when together they are
  * a token, the one with the highest score first.
  */
-export function pairsFromScores(
+export function* pairsFromScores(
   scores: ArrayLike<number> | null,
   symbols: SymbolTable,
   size: number,
-): PairTable {
+): Steps<PairTable> {
   const pairs = new PairTable(2 * size);
-  const ranks = ranksOf(scores, size);
-  const mergeable = [];
+  const ranks = yield* ranksOf(scores, size);
+  const mergeable: number[] = [];
   for (let id = 0; id < size; id++) {
+    if (isStepEnd(id)) yield;
     const sizeBytes = symbols.endOf(id) - symbols.beginOf(id);
     if (sizeBytes <= CUT_BYTES_MAX && isIndexed(symbols, id)) mergeable.push(id);
   }
-  for (const id of mergeable) addCharacters(symbols, id);
+  for (let i = 0; i < mergeable.length; i++) {
+    if (isStepEnd(i)) yield;
+    addCharacters(symbols, mergeable[i]);
+  }
   const powers = new HashPowers();
-  for (const id of mergeable) addCuts({ symbols, powers, pairs, id, rank: ranks[id] });
+  for (let i = 0; i < mergeable.length; i++) {
+    if (isStepEnd(i)) yield;
+    const id = mergeable[i];
+    addCuts({ symbols, powers, pairs, id, rank: ranks[id] });
+  }
   return pairs;
 }
 
-/** For each token how many distinct scores are above its own. */
-function ranksOf(scores: ArrayLike<number> | null, size: number): Int32Array {
+/**
+ * For each token how many distinct scores are above its own; a score that is no number loses
+ * against all others.
+ */
+function* ranksOf(scores: ArrayLike<number> | null, size: number): Steps<Int32Array> {
   const ranks = new Int32Array(size);
   if (scores === null) return ranks;
-  // A score that is no number loses against all others.
   const known = Float64Array.from(scores, (score) => Number.isNaN(score) ? -Infinity : score);
-  const distinct = Float64Array.from(new Set(known)).sort().reverse();
-  const rankOf = new Map<number, number>();
-  distinct.forEach((score, rank) => rankOf.set(score, rank));
-  for (let id = 0; id < size; id++) ranks[id] = rankOf.get(known[id]) ?? 0;
+  yield;
+  const sorted = known.slice().sort();
+  yield;
+  // Distinct ones, the highest first, and behind them what equals nothing.
+  const distinct = new Float64Array(size).fill(NaN);
+  let count = 0;
+  for (let i = size - 1; i >= 0; i--) {
+    if (count === 0 || sorted[i] !== distinct[count - 1]) distinct[count++] = sorted[i];
+  }
+  let rank = 0;
+  for (let id = 0; id < size; id++) {
+    if (isStepEnd(id)) yield;
+    // Most vocabularies are in the order of their scores.
+    if (distinct[rank] !== known[id]) {
+      rank = distinct[rank + 1] === known[id] ? rank + 1 : rankOf(known[id], distinct, count);
+    }
+    ranks[id] = rank;
+  }
   return ranks;
+}
+
+/** Where a score is among the first `count` of `distinct`, the highest first, which have it. */
+function rankOf(score: number, distinct: Float64Array, count: number): number {
+  let [low, high] = [0, count - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (distinct[middle] <= score) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 /** Whether text may become the token, and it is the first of its kind. */

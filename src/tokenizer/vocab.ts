@@ -2,6 +2,7 @@
  * A vocabulary in memory: of every token its type, its bytes as they appear in text, and whether
  * plain text may become it. Knows nothing of how text is cut or merged.
  */
+import { isStepEnd, type Steps } from "../base/steps.ts";
 import { fromByteAlphabet } from "./byte_alphabet.ts";
 import { hexDigit, readEscaped } from "./escaped_bytes.ts";
 import { endTokenIds, isEndText, startsLikeEndText } from "./end_tokens.ts";
@@ -33,15 +34,16 @@ export interface Vocab {
 }
 
 /** Builds the vocabulary; what it had to put right goes to `source.warnings`. */
-export function buildVocab(source: VocabMetadata): Vocab {
+export function* buildVocab(source: VocabMetadata): Steps<Vocab> {
   const size = source.tokens.length;
   const ids = withUsualIds(source);
-  const types = effectiveTypes(source, ids);
+  const types = yield* effectiveTypes(source, ids);
   const symbols = new SymbolTable(source.kind === "gpt2" ? size + 512 : 2 * size);
   const byteIds = new Int32Array(256).fill(-1);
   const read = READERS[source.kind];
   let scratch = new Uint8Array(256);
   for (let id = 0; id < size; id++) {
+    if (isStepEnd(id)) yield;
     const text = source.tokens.bytesAt(id);
     if (text.length > scratch.length) scratch = new Uint8Array(2 * text.length);
     const { length, mayMerge } = read(text, types[id], scratch);
@@ -93,12 +95,16 @@ function withUsualIds({ kind, ids, tokens }: VocabMetadata): VocabMetadata["ids"
  * The file's types, put right. Some files call the tokens that end a turn ordinary, and a user who
  * types their text would then end the turn: they are control tokens whatever the file says.
  */
-function effectiveTypes(source: VocabMetadata, ids: VocabMetadata["ids"]): Uint8Array {
+function* effectiveTypes(
+  source: VocabMetadata,
+  ids: VocabMetadata["ids"],
+): Steps<Uint8Array> {
   const { tokens, kind, warnings } = source;
   const types = new Uint8Array(tokens.length);
   // Gemma 4's "</s>" is HTML, and its files show what begins a tool's answer.
   const isGemma4 = kind === "llama" && source.merges !== null;
   for (let id = 0; id < tokens.length; id++) {
+    if (isStepEnd(id)) yield;
     const stated = source.types === null ? TokenType.normal : source.types[id];
     types[id] = stated >= TokenType.normal && stated <= TokenType.byte ? stated : TokenType.normal;
     if (types[id] === TokenType.control) continue;
